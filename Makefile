@@ -1,0 +1,45 @@
+# Every target does its own set-up: a machine with Python >= 3.11, git and make is enough.
+PYTHON ?= python3
+REPO ?= .
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Trust the machine's own certificates, so that set-up also works behind a company's proxy.
+export UV_SYSTEM_CERTS ?= 1
+export UV_PYTHON_DOWNLOADS ?= never
+export UV_NO_PROGRESS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test test-quick demo bench docs-reference wheels clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
+
+setup: $(VENV)/.ready ## Make .venv from uv.lock
+
+$(VENV)/.ready: uv.lock pyproject.toml adapters/claude/pyproject.toml adapters/langgraph/pyproject.toml .ci/bootstrap_uv.py
+	@uv=$$($(PYTHON) .ci/bootstrap_uv.py) && "$$uv" sync --locked --quiet --python "$$(command -v $(PYTHON))"
+	@touch $@
+
+check: setup ## Format, lint, strict types, import contracts, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m runner_shell.protocol.reference --check docs/reference
+
+format: setup ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs-reference: setup ## Write docs/reference anew from the tables in the code
+	$(BIN)/python -m runner_shell.protocol.reference docs/reference
+
+test: setup ## Every test
+	$(BIN)/pytest
+
+test-quick: setup ## The tests without real processes and wheels
+	$(BIN)/pytest -m "not slow"
+
+clean: ## Remove what set-up and the demo made
+	rm -rf $(VENV) .tools .demo dist
