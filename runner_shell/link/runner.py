@@ -1,0 +1,484 @@
+"""The runner's side of the link.
+
+Source: docs/reference/protocol.md, "Frames" and "Numbers and acknowledgement".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from msgspec import Struct
+
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..protocol import codec
+from ..protocol.catalogue import COMMANDS
+from ..protocol.commands import Command, ReservedCommand, SecretAdd
+from ..protocol.frames import (
+    MAX_EVENTS_PER_FRAME,
+    MAX_FRAME_BYTES,
+    Ack,
+    CloseCode,
+    Commands,
+    Frame,
+    Heartbeat,
+    Hello,
+    Welcome,
+)
+from . import batching
+from .effects import (
+    Acknowledged,
+    CloseSocket,
+    CommandReceived,
+    GaveUp,
+    Redial,
+    RunnerEffect,
+    SecretReceived,
+    Welcomed,
+)
+from .states import RUNNER_TABLE, RunnerState, RunnerTrigger, follow
+
+SILENCE_FACTOR = 2.5
+"""A peer is lost when nothing came for so many of its heartbeats."""
+
+
+class EventSource(Protocol):
+    """Where the link reads journaled events back; the journal is one."""
+
+    def read(self, seq: int) -> bytes:
+        """The encoded event `seq`, which is journaled and not acknowledged."""
+
+
+class LinkSettings(Struct, frozen=True, kw_only=True):
+    """What a runner says of itself, and its patience.
+
+    Attributes:
+        session: Id of the session.
+        instance: Random id of this process.
+        log: Random id of the journal.
+        runner: Name and version of the shell.
+        adapter: Name of the adapter.
+        max_frame_bytes: The largest frame it takes.
+        welcome_seconds: How long it waits for `welcome`.
+        linger_seconds: How long a text delta may wait to share a frame.
+    """
+
+    session: str
+    instance: str
+    log: str
+    runner: str = ""
+    adapter: str = ""
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    welcome_seconds: float = 10.0
+    linger_seconds: float = 0.015
+
+
+class RunnerLink:
+    """Numbers events, sends them until they are acknowledged, and takes commands in order.
+
+    Call `connected` after each dial, `receive` for each frame, `lost` when the connection broke,
+    `tick` when `next_deadline` has passed; after each of them carry the effects out and send
+    everything from `frames_to_send`.
+
+    Args:
+        settings: Who it is.
+        events: The journal; the link keeps numbers and sizes only.
+        last_command: The last command that is journaled already.
+        next_seq: The number of the next event. To go on with a journal, give the number of its
+            first unacknowledged event, and call `journaled` for each of them before `connected`.
+
+    Attributes:
+        state: Where it stands.
+        epoch: This process's number, or None before the first welcome.
+        acked: The last event that is committed.
+        log: Id of the journal for the next `hello`; set a new one where history was lost.
+        progress: How many events the adapter has emitted, for the heartbeats.
+    """
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        events: EventSource,
+        *,
+        last_command: int = 0,
+        next_seq: int = 1,
+    ) -> None:
+        self.state = RunnerState.AWAY
+        self.epoch: int | None = None
+        self.acked = next_seq - 1
+        self.log = settings.log
+        self.progress = 0
+        self._settings = settings
+        self._events = events
+        self._next_seq = next_seq
+        # Sizes of the events acked + 1 … next_seq - 1: first those on their way, then the rest.
+        self._in_flight: deque[int] = deque()
+        self._unsent: deque[int] = deque()
+        self._in_flight_bytes = 0
+        self._parts_held = 0
+        self._credit = 0
+        self._peer_max_frame_bytes = MAX_FRAME_BYTES
+        self._heartbeat_seconds = 10.0
+        self._last_command = last_command
+        self._journaled_command = last_command
+        self._command_ack_due = False
+        self._hello_due = False
+        self._linger_until: float | None = None
+        self._urgent = False
+        self._last_heard = 0.0
+        self._last_sent = 0.0
+
+    # --- numbers -----------------------------------------------------------------------------
+
+    def number(self) -> int:
+        """Give the next event its number.
+
+        Raises:
+            LocalProtocolError: Before the first welcome: "nothing is numbered before it".
+        """
+        if self.epoch is None:
+            raise LocalProtocolError("an event was to be numbered before the first welcome")
+        return self._next_seq
+
+    def journaled(self, seq: int, size: int, *, lingers: bool, now: float) -> None:
+        """Event `seq` is in the journal and may be sent.
+
+        Args:
+            seq: What `number` returned.
+            size: Bytes of the encoded event.
+            lingers: Whether it may wait a little to share a frame (a text delta).
+            now: Monotonic seconds.
+
+        Raises:
+            LocalProtocolError: Another number was next, or the size is none.
+        """
+        if seq != self._next_seq:
+            raise LocalProtocolError(f"event {seq} was journaled where {self._next_seq} was next")
+        if size <= 0:
+            raise LocalProtocolError(f"event {seq} was journaled with {size} bytes")
+        self._next_seq += 1
+        self._unsent.append(size)
+        if not lingers:
+            self._urgent = True
+        elif self._linger_until is None:
+            self._linger_until = now + self._settings.linger_seconds
+
+    @property
+    def backlog(self) -> int:
+        """How many events are not acknowledged."""
+        return len(self._in_flight) + len(self._unsent)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every event is acknowledged."""
+        return not self._in_flight and not self._unsent
+
+    def command_journaled(self, seq: int) -> None:
+        """Command `seq` is safe here: acknowledge it. Unnumbered ones have the number 0."""
+        if seq > self._journaled_command:
+            self._journaled_command = seq
+            self._command_ack_due = True
+
+    # --- the connection ----------------------------------------------------------------------
+
+    def connected(self, now: float) -> None:
+        """A connection stands: greet."""
+        self._move(RunnerTrigger.CONNECTED)
+        self._hello_due = True
+        self._last_heard = self._last_sent = now
+
+    def receive(self, frame: bytes | str, now: float) -> list[RunnerEffect]:
+        """Take in one inbound frame and return what it means.
+
+        Args:
+            frame: One UTF-8 JSON object.
+            now: Monotonic seconds; the link never reads a clock.
+
+        Raises:
+            RemoteProtocolError: The gateway broke the protocol. The link is FAILED.
+        """
+        if self.state not in (RunnerState.GREETING, RunnerState.OPEN):
+            return []  # what a closed connection still had in its pipe
+        try:
+            decoded = codec.decode_gateway_frame(frame, max_bytes=self._settings.max_frame_bytes)
+            effects = self._take(decoded)
+        except RemoteProtocolError:
+            self._move(RunnerTrigger.BROKEN)
+            raise
+        if self.state is RunnerState.OPEN:  # before that, only `welcome` counts as being heard
+            self._last_heard = now
+        return effects
+
+    def lost(self, code: int | None, reason: str) -> list[RunnerEffect]:
+        """The connection is gone.
+
+        Args:
+            code: The WebSocket close code, or None without one.
+            reason: What the peer or the system said.
+
+        Source: "close codes in ranges, so that an unknown one still says what to do".
+        """
+        if self.state not in (RunnerState.GREETING, RunnerState.OPEN):
+            return []
+        if code is not None and 4000 <= code < 4100:
+            return self.refused(code, reason)
+        self._move(RunnerTrigger.LOST)
+        return [Redial(at_once=code is not None and 4200 <= code < 4300, reason=reason)]
+
+    def refused(self, code: int, reason: str) -> list[RunnerEffect]:
+        """The gateway said no for good, at the upgrade or by a final close code."""
+        self._move(RunnerTrigger.REFUSED)
+        return [GaveUp(code, reason, fenced=code == CloseCode.SUPERSEDED)]
+
+    def close(self) -> None:
+        """The runner is done; nothing is sent or taken in any more."""
+        if (self.state, RunnerTrigger.CLOSED) in RUNNER_TABLE:
+            self._move(RunnerTrigger.CLOSED)
+
+    def tick(self, now: float) -> list[RunnerEffect]:
+        """A deadline may have passed: a silent gateway is a lost one."""
+        patience = self._patience()
+        if patience is None or now < self._last_heard + patience:
+            return []
+        what = "no welcome" if self.state is RunnerState.GREETING else "nothing"
+        reason = f"{what} came from the gateway for {patience:g} s"
+        return [CloseSocket(CloseCode.SILENT, reason), *self.lost(CloseCode.SILENT, reason)]
+
+    def next_deadline(self) -> float | None:
+        """When to call `tick` and `frames_to_send` again at the latest, or None."""
+        patience = self._patience()
+        if patience is None:
+            return None
+        deadlines = [self._last_heard + patience]
+        if self.state is RunnerState.OPEN:
+            deadlines.append(self._last_sent + self._heartbeat_seconds)
+            if self._linger_until is not None and self._may_send_next():
+                deadlines.append(self._linger_until)
+        return min(deadlines)
+
+    # --- sending -----------------------------------------------------------------------------
+
+    def frames_to_send(self, now: float) -> list[bytes]:
+        """Everything that is to be written now, in order."""
+        frames = []
+        if self._hello_due and self.state is RunnerState.GREETING:
+            self._hello_due = False
+            frames.append(codec.encode_frame(self._hello()))
+        if self.state is RunnerState.OPEN:
+            if self._command_ack_due:
+                self._command_ack_due = False
+                frames.append(codec.encode_frame(Ack(seq=self._journaled_command)))
+            frames.extend(self._event_frames(now))
+            if not frames and now >= self._last_sent + self._heartbeat_seconds:
+                frames.append(codec.encode_frame(Heartbeat(progress=self.progress)))
+        if frames:
+            self._last_sent = now
+        return frames
+
+    def _event_frames(self, now: float) -> list[bytes]:
+        lingering = self._linger_until is not None and now < self._linger_until
+        if lingering and not self._urgent and len(self._unsent) < MAX_EVENTS_PER_FRAME:
+            return []
+        frames: list[bytes] = []
+        while self._may_send_next():
+            if batching.fits_one_frame(self._unsent[0], self._peer_max_frame_bytes):
+                frames.append(self._batch())
+            else:
+                frames.extend(self._parts())
+        self._urgent = bool(self._unsent)  # what waits for credit has lingered long enough
+        self._linger_until = None
+        return frames
+
+    @property
+    def _next_to_send(self) -> int:
+        return self.acked + len(self._in_flight) + 1
+
+    def _may_send_next(self) -> bool:
+        """Source: "`credit` is unacknowledged bytes allowed; one event always fits"."""
+        if not self._unsent:
+            return False
+        if not self._in_flight:
+            return True
+        return self._in_flight_bytes + self._unsent[0] <= self._credit
+
+    def _batch(self) -> bytes:
+        count = batching.batch_length(self._unsent, self._peer_max_frame_bytes)
+        events: list[bytes] = []
+        while len(events) < count and self._may_send_next():
+            events.append(self._events.read(self._next_to_send))
+            self._mark_sent()
+        return codec.join_events(events)
+
+    def _parts(self) -> list[bytes]:
+        seq = self._next_to_send
+        skip, self._parts_held = self._parts_held, 0
+        frames = batching.parts(seq, self._events.read(seq), self._peer_max_frame_bytes, skip=skip)
+        self._mark_sent()
+        return list(frames)
+
+    def _mark_sent(self) -> None:
+        size = self._unsent.popleft()
+        self._in_flight.append(size)
+        self._in_flight_bytes += size
+
+    def _unsend(self) -> None:
+        self._unsent.extendleft(reversed(self._in_flight))
+        self._in_flight.clear()
+        self._in_flight_bytes = 0
+
+    def _hello(self) -> Hello:
+        own = self._settings
+        return Hello(
+            session=own.session,
+            epoch=self.epoch,
+            instance=own.instance,
+            log=self.log,
+            next=self._next_seq,
+            last_command=self._journaled_command,
+            runner=own.runner,
+            adapter=own.adapter,
+            max_frame_bytes=own.max_frame_bytes,
+        )
+
+    # --- receiving ---------------------------------------------------------------------------
+
+    def _take(self, frame: Frame) -> list[RunnerEffect]:
+        match self.state, frame:
+            case RunnerState.GREETING, Welcome():
+                return self._take_welcome(frame)
+            case RunnerState.OPEN, Ack():
+                return self._take_ack(frame)
+            case RunnerState.OPEN, Commands():
+                return self._take_commands(frame)
+            case _, Heartbeat():
+                return []
+            case _:
+                name = type(frame).__name__.lower()
+                raise RemoteProtocolError(f"{name!r} while the link is {self.state.value!r}")
+
+    def _take_welcome(self, welcome: Welcome) -> list[RunnerEffect]:
+        first = self.epoch is None
+        if not first and welcome.epoch != self.epoch:
+            raise RemoteProtocolError(f"epoch {welcome.epoch} for a process of epoch {self.epoch}")
+        _check_terms(welcome)
+        self._unsend()
+        lost_after = self._align(welcome.acked, first=first)
+        self._parts_held = self._resumable_parts(welcome)
+        self._move(RunnerTrigger.WELCOMED)
+        self.epoch = welcome.epoch
+        self._credit = welcome.credit
+        self._peer_max_frame_bytes = welcome.max_frame_bytes
+        self._heartbeat_seconds = welcome.heartbeat_seconds
+        self._urgent = bool(self._unsent)
+        return [
+            Welcomed(
+                first=first,
+                epoch=welcome.epoch,
+                acked=welcome.acked,
+                lost_after=lost_after,
+                state=welcome.state,
+                open_requests=welcome.open_requests,
+            ),
+            *([Acknowledged(welcome.acked)] if lost_after is None else []),
+        ]
+
+    def _align(self, acked: int, *, first: bool) -> int | None:
+        """Take over what the gateway has committed.
+
+        Source: "If `acked ≥ next`, go on at `acked + 1` with a new `log` and emit `gap` first."
+        """
+        if first and acked >= self._next_seq:
+            self._unsent.clear()
+            self.acked, self._next_seq = acked, acked + 1
+            return acked
+        self._acknowledge(acked)
+        return None
+
+    def _resumable_parts(self, welcome: Welcome) -> int:
+        """Source: "`welcome.parts` tells which of them it has"."""
+        if not welcome.parts or not self._unsent:
+            return 0  # parts of an event that this journal does not hold are of no use
+        size, max_frame_bytes = self._unsent[0], welcome.max_frame_bytes
+        whole = batching.fits_one_frame(size, max_frame_bytes)
+        if whole or not 0 < welcome.parts < batching.part_count(size, max_frame_bytes):
+            raise RemoteProtocolError(f"{welcome.parts} parts of event {welcome.acked + 1}")
+        return welcome.parts
+
+    def _take_ack(self, ack: Ack) -> list[RunnerEffect]:
+        if ack.credit is not None:
+            self._credit = ack.credit
+        self._acknowledge(ack.seq)
+        return [Acknowledged(ack.seq)]
+
+    def _acknowledge(self, seq: int) -> None:
+        """Source: `ack` {event seq} is "cumulative, only after commit"."""
+        if seq < self.acked:
+            raise RemoteProtocolError(f"acknowledged {seq} after {self.acked}: events were lost")
+        if seq >= self._next_seq:
+            raise RemoteProtocolError(f"acknowledged {seq}, which was never emitted")
+        while self.acked < seq:
+            self.acked += 1
+            if self._in_flight:
+                self._in_flight_bytes -= self._in_flight.popleft()
+            else:
+                self._unsent.popleft()
+                self._parts_held = 0
+
+    def _take_commands(self, frame: Commands) -> list[RunnerEffect]:
+        effects: list[RunnerEffect] = []
+        for raw in frame.commands:
+            received = _decode_command(bytes(raw))
+            if isinstance(received, SecretReceived):
+                effects.append(received)
+                continue
+            seq = received.command.seq
+            if seq < 1:
+                _check_unnumbered(received.command)
+                continue
+            if seq > self._last_command + 1:
+                raise RemoteProtocolError(f"command {seq} where {self._last_command + 1} was next")
+            if seq <= self._last_command:
+                self._command_ack_due = True  # it did not hear the first acknowledgement
+                continue
+            self._last_command = seq
+            effects.append(received)
+        return effects
+
+    def _patience(self) -> float | None:
+        match self.state:
+            case RunnerState.GREETING:
+                return self._settings.welcome_seconds
+            case RunnerState.OPEN:
+                return self._heartbeat_seconds * SILENCE_FACTOR
+            case _:
+                return None
+
+    def _move(self, trigger: RunnerTrigger) -> None:
+        self.state = follow(RUNNER_TABLE, self.state, trigger)
+
+
+def _check_terms(welcome: Welcome) -> None:
+    if welcome.max_frame_bytes < batching.MIN_FRAME_BYTES:
+        raise RemoteProtocolError(f"frames of at most {welcome.max_frame_bytes} bytes hold nothing")
+    if welcome.heartbeat_seconds <= 0:
+        raise RemoteProtocolError(f"heartbeats every {welcome.heartbeat_seconds:g} s")
+
+
+def _check_unnumbered(command: Command | ReservedCommand) -> None:
+    """Source: "an unnumbered one among them counts for nothing"; those of known types have one."""
+    if command.seq < 0 or not isinstance(command, ReservedCommand) or command.type in COMMANDS:
+        raise RemoteProtocolError(f"command {command.id!r} has the number {command.seq}")
+
+
+def _decode_command(raw: bytes) -> CommandReceived | SecretReceived:
+    try:
+        command: Command | ReservedCommand | SecretAdd = codec.decode_command(raw)
+    except RemoteProtocolError as error:
+        # The envelope must be right; wrong fields are the client's fault and get an answer.
+        head = codec.decode_command_head(raw)
+        if head.type == "secret.add":
+            raise  # it has no id to answer, and going on would let the secret cross
+        return CommandReceived(head, problem=str(error))
+    if isinstance(command, SecretAdd):
+        return SecretReceived(command)
+    return CommandReceived(command)
