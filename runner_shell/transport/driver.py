@@ -1,0 +1,169 @@
+"""Drives a runner's link: dials, carries frames both ways, and dials again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ..errors import Refused, RemoteProtocolError, TransportBroken, TransportClosed
+from ..link.effects import Acknowledged, CloseSocket, Redial, RunnerEffect
+from ..link.runner import RunnerLink
+from ..link.states import RunnerState
+from ..protocol.frames import CloseCode
+from .backoff import Backoff
+from .socket import Socket
+
+Dial = Callable[[], Awaitable[Socket]]
+
+NORMAL_CLOSE = 1000
+
+
+class LinkDriver:
+    """Owns the connection of one runner.
+
+    Args:
+        link: The link; only this driver and the outlet touch it, on one event loop.
+        dial: Opens a connection; raises `Refused` or `TransportBroken`.
+        on_effect: Called for every effect that is not the connection's own.
+        backoff: How long to wait between dials.
+    """
+
+    def __init__(
+        self,
+        link: RunnerLink,
+        dial: Dial,
+        on_effect: Callable[[RunnerEffect], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.last_problem = ""
+        self.greeted = asyncio.Event()
+        """Set when the first `hello` is on the wire, or the first dial failed."""
+        self._link = link
+        self._dial = dial
+        self._on_effect = on_effect
+        self._backoff = backoff or Backoff()
+        self._news = asyncio.Event()
+        self._at_once = False
+        self._acked = 0
+        self._goodbye = (NORMAL_CLOSE, "")
+        self._socket: Socket | None = None
+
+    def kick(self) -> None:
+        """There is something to send."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Dial and carry until the link is refused, failed or closed.
+
+        Raises:
+            RemoteProtocolError: The gateway broke the protocol.
+        """
+        while self._link.state is RunnerState.AWAY:
+            await self._pause()
+            try:
+                self._socket = await self._dial()
+            except Refused as refusal:
+                self.greeted.set()
+                await self._take_refusal(refusal)
+                continue
+            except TransportBroken as broken:
+                self.last_problem = str(broken)
+                self.greeted.set()
+                continue
+            self._goodbye = (NORMAL_CLOSE, "")
+            if self._link.state is RunnerState.AWAY:
+                self._link.connected(self._now())
+                await self._converse(self._socket)
+            await self._socket.close(*self._goodbye)
+
+    async def close(self) -> None:
+        """Say goodbye and stop."""
+        self._link.close()
+        self._news.set()
+        if self._socket is not None:
+            await self._socket.close(NORMAL_CLOSE, "")
+
+    async def _pause(self) -> None:
+        if self._at_once:
+            self._at_once = False
+            return
+        seconds = self._backoff.next_seconds()
+        if seconds:
+            await asyncio.sleep(seconds)
+
+    async def _take_refusal(self, refusal: Refused) -> None:
+        self.last_problem = refusal.reason
+        if refusal.final:
+            self._deliver(self._link.refused(refusal.code, refusal.reason))
+        elif refusal.retry_after_seconds:
+            await asyncio.sleep(min(refusal.retry_after_seconds, 60.0))
+
+    async def _converse(self, socket: Socket) -> None:
+        """Carry frames until one side of the connection ends; then tell the link."""
+        reader = asyncio.create_task(self._read(socket), name="link-reader")
+        writer = asyncio.create_task(self._write(socket), name="link-writer")
+        try:
+            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reader.cancel()
+            writer.cancel()
+            results = await asyncio.gather(reader, writer, return_exceptions=True)
+        for result in results:
+            match result:
+                case None | asyncio.CancelledError() | TransportClosed():
+                    pass
+                case TransportBroken():
+                    self.last_problem = str(result)
+                    self._deliver(self._link.lost(result.code, str(result)))
+                case RemoteProtocolError():
+                    await socket.close(CloseCode.PROTOCOL, str(result))
+                    raise result
+                case _:
+                    raise result
+
+    async def _read(self, socket: Socket) -> None:
+        while True:
+            frame = await socket.recv()
+            self._deliver(self._link.receive(frame, self._now()))
+            self._news.set()
+
+    async def _write(self, socket: Socket) -> None:
+        while self._link.state in (RunnerState.GREETING, RunnerState.OPEN):
+            self._news.clear()
+            for frame in self._link.frames_to_send(self._now()):
+                await socket.send(frame)
+            self.greeted.set()
+            await self._wait_for_news()
+            self._deliver(self._link.tick(self._now()))
+
+    async def _wait_for_news(self) -> None:
+        deadline = self._link.next_deadline()
+        if self._news.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        timer = None if deadline is None else loop.call_at(deadline, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _deliver(self, effects: list[RunnerEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Redial():
+                    self.last_problem = effect.reason
+                    self._at_once = effect.at_once
+                case CloseSocket():
+                    # The writer sees the new state and leaves, and `run` closes.
+                    self._goodbye = (effect.code, effect.reason)
+                case Acknowledged():
+                    if effect.seq > self._acked:
+                        self._acked = effect.seq
+                        self._backoff.reset()
+                    self._on_effect(effect)
+                case _:
+                    self._on_effect(effect)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
