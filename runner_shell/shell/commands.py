@@ -1,0 +1,116 @@
+"""Carries commands out: each gets exactly one reply, `command.done` or `command.failed`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..adapter.contract import UserMessage
+from ..errors import NotSupported
+from ..link.effects import CommandReceived
+from ..protocol.commands import (
+    Command,
+    RequestAnswer,
+    ReservedCommand,
+    SessionEnd,
+    SessionStop,
+    TurnInterrupt,
+    TurnStart,
+)
+from ..protocol.events import JSON, CommandDone, CommandFailed
+from .outcome import Verdict
+
+if TYPE_CHECKING:
+    from .runner import Runner
+
+
+class CommandDesk:
+    """Applies the commands of one runner, in the order of their numbers.
+
+    Args:
+        runner: Whose commands they are.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._handling: set[asyncio.Task[None]] = set()
+
+    def apply(self, received: CommandReceived) -> None:
+        """Carry a command out, or begin to."""
+        command = received.command
+        if received.problem:
+            self._fail(command, "invalid", received.problem)
+            return
+        match command:
+            case TurnStart():
+                self._start_turn(command)
+            case TurnInterrupt():
+                if self._runner.interrupt(command.reason or f"interrupted by {command.by}"):
+                    self._done(command)
+                else:
+                    self._fail(command, "not_running", "no turn is running")
+            case RequestAnswer():
+                self._answer(command)
+            case SessionEnd():
+                self._done(command)
+                self._runner.end_after_work()
+            case SessionStop():
+                self._done(command)
+                by = f" by {command.by}" if command.by else ""
+                self._runner.stop(Verdict.of("stopped", command.reason or f"stopped{by}"))
+            case _:
+                self._hand_over(command)
+
+    def _start_turn(self, command: TurnStart) -> None:
+        """Source: "A user message while a question waits closes it as `superseded`"."""
+        from .runner import Work
+
+        self._runner.requests.supersede()
+        message = UserMessage(content=command.content, attachments=command.attachments)
+        self._runner.enqueue(Work(input=message, cause="message", command=command.id))
+        self._done(command)
+
+    def _answer(self, command: RequestAnswer) -> None:
+        refusal = self._runner.requests.answer(
+            command.request, command.answer, by=command.by, received_at=command.received_at
+        )
+        if refusal is None:
+            self._done(command)
+        else:
+            self._fail(command, *refusal)
+
+    def _hand_over(self, command: Command | ReservedCommand) -> None:
+        """Source: "A capability that is lacking makes it `not_supported`, never ignored"."""
+        kind = command_type(command)
+        if kind not in self._runner.capabilities.commands:
+            name = self._runner.settings.adapter
+            self._fail(command, "not_supported", f"the adapter {name!r} has no {kind!r}")
+            return
+        task = asyncio.ensure_future(self._handle(command))
+        self._handling.add(task)
+        task.add_done_callback(self._handling.discard)
+
+    async def _handle(self, command: Command | ReservedCommand) -> None:
+        try:
+            result = await self._runner.host.handle(command)
+        except NotSupported as error:
+            self._fail(command, "not_supported", str(error))
+        except Exception as error:  # noqa: BLE001 — the plug-in's edge: it becomes the reply
+            self._fail(command, "failed", f"{type(error).__name__}: {error}")
+        else:
+            self._done(command, result)
+
+    def _done(self, command: Command | ReservedCommand, result: JSON = None) -> None:
+        if self._runner.ready:
+            self._runner.say(CommandDone(command=command.id, result=result))
+
+    def _fail(self, command: Command | ReservedCommand, code: str, message: str) -> None:
+        if self._runner.ready:
+            self._runner.say(CommandFailed(command=command.id, code=code, message=message))
+
+
+def command_type(command: Command | ReservedCommand) -> str:
+    """A command's type on the wire."""
+    if isinstance(command, ReservedCommand):
+        return command.type
+    return str(command.__struct_config__.tag)

@@ -1,0 +1,297 @@
+"""The shell's settings: the one place that reads the environment, given as a mapping.
+
+Only the standard library is used, because the start path needs these before anything else is
+imported. The reference page of the environment is made from `VARIABLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from ..errors import ConfigurationError
+
+SESSION_ID_LENGTH = 128
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the shell was told; each field is described in `VARIABLES`."""
+
+    adapter: str = ""
+    session: str = ""
+    websocket_url: str = ""
+    gateway: str = ""
+    token: str = ""
+    token_file: Path | None = None
+    prompt: str = ""
+    interactive: bool = False
+    timeout_seconds: float | None = None
+    idle_seconds: float | None = None
+    defer_seconds: float = 60.0
+    grace_seconds: float = 10.0
+    connect_seconds: float = 60.0
+    workspace: Path | None = None
+    state_dir: Path | None = None
+    termination_log: Path = Path("/dev/termination-log")
+    debug: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where to dial: `WEBSOCKET_URL` verbatim, or made from the gateway's base URL."""
+        if self.websocket_url or not self.gateway:
+            return self.websocket_url
+        base = self.gateway.rstrip("/")
+        return f"ws{base.removeprefix('http')}/sessions/{self.session}/runner"
+
+
+class Variable(NamedTuple):
+    """One row of the environment.
+
+    Attributes:
+        field: The field of `Settings`.
+        names: The variable's names, ours first; the first that is set counts.
+        parse: Text to value; raises `ValueError` saying what would be right.
+        help: What it does.
+        secret: Whether its value must never be shown.
+    """
+
+    field: str
+    names: tuple[str, ...]
+    parse: Callable[[str], Any]
+    help: str
+    secret: bool = False
+
+
+def _flag(text: str) -> bool:
+    value = text.strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("", "0", "false", "no", "off"):
+        return False
+    raise ValueError("must be true or false (also 1, 0, yes, no, on, off)")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise ValueError("must be a number of seconds greater than 0, such as 600")
+    return value
+
+
+def _seconds_or_never(text: str) -> float | None:
+    return None if text.strip() in ("0", "") else _seconds(text)
+
+
+def _session(text: str) -> str:
+    allowed = all(c.isascii() and (c.isalnum() or c in "._-") for c in text)
+    if not text or len(text) > SESSION_ID_LENGTH or not allowed or text.strip(".") == "":
+        raise ValueError(
+            f"must be 1 to {SESSION_ID_LENGTH} letters, digits, dots, dashes or underscores"
+        )
+    return text
+
+
+def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
+    example = f"{schemes[0]}://127.0.0.1:8765"
+
+    def parse(text: str) -> str:
+        from urllib.parse import urlsplit
+
+        try:
+            parts = urlsplit(text)
+            valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        else:
+            if valid and (parts.username or parts.password):
+                raise ValueError("must not hold a name or password; use BOT_TOKEN_FILE")
+        if not valid:
+            raise ValueError(f"must be a URL with {' or '.join(schemes)}, such as {example}")
+        return text
+
+    return parse
+
+
+def _directory(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise ValueError("must be an existing directory")
+    return path.resolve()
+
+
+def _token_file(text: str) -> Path:
+    path = Path(text)
+    try:
+        content = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot be read: {error}") from None
+    if not content:
+        raise ValueError("the file is empty; it must hold the token")
+    return path
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("adapter", ("RUNNER_ADAPTER", "RUNNER_TYPE"), str, "Name of the adapter."),
+    Variable("session", ("SESSION_ID",), _session, "Id of the session."),
+    Variable(
+        "websocket_url",
+        ("WEBSOCKET_URL",),
+        _url(("ws", "wss")),
+        "The gateway's WebSocket, used verbatim.",
+    ),
+    Variable(
+        "gateway",
+        ("RUNNER_GATEWAY",),
+        _url(("http", "https")),
+        "The gateway's base URL; the WebSocket's address is made from it and the session.",
+    ),
+    Variable(
+        "token", ("BOT_TOKEN",), str, "The runner's token; a token file is better.", secret=True
+    ),
+    Variable(
+        "token_file",
+        ("BOT_TOKEN_FILE",),
+        _token_file,
+        "File with the runner's token, read again at every dial.",
+    ),
+    Variable(
+        "prompt",
+        ("PROMPT", "INITIAL_PROMPT"),
+        str,
+        "The first message; it is run once in the life of a session.",
+    ),
+    Variable(
+        "interactive",
+        ("INTERACTIVE",),
+        _flag,
+        "Stay after the first turn and wait for messages; else the process ends with it.",
+    ),
+    Variable("timeout_seconds", ("TIMEOUT",), _seconds_or_never, "Seconds the process may take."),
+    Variable(
+        "idle_seconds",
+        ("RUNNER_IDLE_SECONDS",),
+        _seconds_or_never,
+        "Seconds without work after which an interactive or waiting session ends.",
+    ),
+    Variable(
+        "defer_seconds",
+        ("RUNNER_DEFER_SECONDS",),
+        _seconds,
+        "Seconds that a question which can be deferred holds its turn.",
+    ),
+    Variable(
+        "grace_seconds",
+        ("RUNNER_GRACE_SECONDS",),
+        _seconds,
+        "Seconds from the order to stop to the exit; keep it below the orchestrator's.",
+    ),
+    Variable(
+        "connect_seconds",
+        ("RUNNER_CONNECT_SECONDS",),
+        _seconds,
+        "Seconds to wait for the first welcome before exiting with 75.",
+    ),
+    Variable("workspace", ("WORKSPACE_PATH",), _directory, "The directory the agent works in."),
+    Variable(
+        "state_dir",
+        ("RUNNER_STATE_DIR",),
+        Path,
+        "Private directory for the shell's and the framework's state; outside the workspace.",
+    ),
+    Variable(
+        "termination_log",
+        ("RUNNER_TERMINATION_LOG",),
+        Path,
+        "Where the outcome is written as one JSON object, where that can be written.",
+    ),
+    Variable("debug", ("DEBUG",), _flag, "Log more, to stderr."),
+)
+
+OWN_SECRETS = tuple(name for row in VARIABLES if row.secret for name in row.names)
+"""What is removed from the process's environment at the start."""
+
+NOT_HONOURED: tuple[str, ...] = (
+    "ACTIVE_WORKFLOW_BRANCH",
+    "ACTIVE_WORKFLOW_GIT_URL",
+    "ACTIVE_WORKFLOW_PATH",
+    "ARTIFACTS_DIR",
+    "AUTO_PUSH_ON_COMPLETE",
+    "BACKEND_API_URL",
+    "CREATE_PR",
+    "INPUT_BRANCH",
+    "INPUT_REPO_URL",
+    "MAIN_REPO_INDEX",
+    "MAIN_REPO_NAME",
+    "OUTPUT_BRANCH",
+    "OUTPUT_REPO_URL",
+    "PARENT_SESSION_ID",
+    "PR_TARGET_BRANCH",
+    "REPOS_JSON",
+    "RUNNER_RESUME_POLICY",
+)
+"""Names of the field's contract that this version cannot honour; each is warned of once."""
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read every variable; an empty one counts as not set.
+
+    Raises:
+        ConfigurationError: Every wrong variable at once, named, without the value of a secret.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for row in VARIABLES:
+        name = next((name for name in row.names if environment.get(name)), None)
+        if name is None:
+            continue
+        try:
+            values[row.field] = row.parse(environment[name])
+        except ValueError as error:
+            shown = "a value that is not shown" if row.secret else repr(environment[name][:200])
+            problems.append(f"{name} is {shown}: {error}")
+    if problems:
+        raise ConfigurationError(*problems)
+    return Settings(**values)
+
+
+def missing(settings: Settings) -> list[str]:
+    """What a runner cannot start without, one sentence each."""
+    problems = []
+    if not settings.adapter:
+        problems.append("RUNNER_ADAPTER is not set: name the adapter, such as langgraph")
+    if settings.url and not (settings.token or settings.token_file):
+        problems.append("BOT_TOKEN_FILE is not set: a gateway needs the runner's token")
+    if settings.url and not settings.session:
+        problems.append("SESSION_ID is not set: name the session that the gateway created")
+    if not settings.prompt and not settings.interactive:
+        problems.append("PROMPT is not set: give a first message, or set INTERACTIVE=true")
+    if settings.workspace and settings.state_dir:
+        state = settings.state_dir.absolute()
+        if state.is_relative_to(settings.workspace):
+            problems.append("RUNNER_STATE_DIR lies in the workspace: put it elsewhere")
+    return problems
+
+
+def not_honoured(environment: Mapping[str, str]) -> list[str]:
+    """The variables that are set and have no effect here."""
+    return [name for name in NOT_HONOURED if environment.get(name)]
+
+
+def read_token(settings: Settings) -> str:
+    """The runner's token, from its file each time.
+
+    Raises:
+        ConfigurationError: The file cannot be read any more.
+    """
+    if settings.token_file is None:
+        return settings.token
+    try:
+        return settings.token_file.read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(f"BOT_TOKEN_FILE cannot be read: {error}") from error

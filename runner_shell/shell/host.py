@@ -1,0 +1,276 @@
+"""The adapter's thread: one long-lived thread with an event loop of its own.
+
+`open`, every turn and `close` run in one task there, because frameworks tie their scopes to a task;
+`interrupt` and `handle` run in others. What the adapter says crosses to the main loop in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from ..adapter.contract import Adapter, Ending
+from ..adapter.session import Answer, Request
+from ..adapter.turn import Turn
+from ..protocol.commands import Command, ReservedCommand
+from ..protocol.events import JSON
+from .crossing import Crossing, Pressure
+
+
+class Emitted(Struct, frozen=True):
+    """An event of a turn, or outside of one where `turn` is empty."""
+
+    turn: str
+    payload: bytes
+
+
+class Asked(Struct, frozen=True):
+    """A question; `reply` may be called from the main loop, once."""
+
+    request: Request
+    key: str
+    may_defer: bool
+    reply: Callable[[Answer | None], None]
+
+
+class Withdrawn(Struct, frozen=True):
+    """The asker of a question was cancelled."""
+
+    key: str
+    reply: Callable[[Answer | None], None]
+
+
+class Saved(Struct, frozen=True):
+    """One key of the adapter's state; None was deleted."""
+
+    key: str
+    value: bytes | None
+
+
+class Woken(Struct, frozen=True):
+    """The adapter asks for a turn."""
+
+
+class Finished(Struct, frozen=True):
+    """A call to the adapter returned; everything it emitted lies before this.
+
+    Attributes:
+        future: Of the main loop; set to the result or the exception.
+        result: What it returned.
+        error: What it raised.
+    """
+
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+FromAdapter: TypeAlias = Emitted | Asked | Withdrawn | Saved | Woken | Finished
+
+
+class AdapterPort:
+    """What turns and sessions talk to, on the adapter's side."""
+
+    def __init__(self, crossing: Crossing[FromAdapter], pressure: Pressure) -> None:
+        self._crossing = crossing
+        self._pressure = pressure
+
+    def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
+        """Fix the event's place now; the awaitable waits while there is pressure."""
+        self._crossing.put(Emitted(turn, payload))
+        return self._pressure.gate()
+
+    def say(self, payload: bytes) -> None:
+        """Emit outside of any turn."""
+        self._crossing.put(Emitted("", payload))
+
+    def save(self, key: str, value: bytes | None) -> None:
+        """Make one key of the state durable."""
+        self._crossing.put(Saved(key, value))
+
+    def wake(self) -> None:
+        """Ask for a turn."""
+        self._crossing.put(Woken())
+
+    async def ask(self, request: Request, key: str, may_defer: bool) -> Answer | None:
+        """Ask and wait; being cancelled withdraws the question."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer | None] = loop.create_future()
+
+        def reply(answer: Answer | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_set_answer, future, answer)
+
+        self._crossing.put(Asked(request, key, may_defer, reply))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._crossing.put(Withdrawn(key, reply))
+            raise
+
+
+class AdapterHost:
+    """Runs one adapter in its own thread; every method is for the main loop.
+
+    Args:
+        take: Called on the main loop with what the adapter says, in order.
+        pressure: Makes awaited emits wait.
+    """
+
+    def __init__(self, take: Callable[[FromAdapter], None], pressure: Pressure) -> None:
+        self._main = asyncio.get_running_loop()
+        self._take = take
+        self.crossing: Crossing[FromAdapter] = Crossing(self._main, self._took)
+        self.port = AdapterPort(self.crossing, pressure)
+        self.adapter: Adapter | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work: asyncio.Queue[Coroutine[Any, Any, None] | None]
+        self._running: asyncio.Task[None] | None = None
+        self._current: asyncio.Future[Any] | None = None
+        self._ready = threading.Event()
+        self._others: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="adapter", daemon=True)
+
+    # --- the main side -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+        self._ready.wait()
+
+    async def load(self, make: Callable[[], Adapter]) -> Adapter:
+        """Import and construct the adapter, in its thread."""
+
+        async def loading() -> Adapter:
+            return make()
+
+        self.adapter = await self._in_task(loading)
+        return self.adapter
+
+    async def open(self, session: Any) -> None:
+        """`Adapter.open`."""
+        await self._in_task(lambda: self._adapter.open(session))
+
+    def turn(self, turn: Turn) -> asyncio.Future[Ending]:
+        """Start `Adapter.turn`; the future is done when it returned and all it emitted crossed."""
+        return self._in_task(lambda: self._adapter.turn(turn))
+
+    async def close(self) -> None:
+        """`Adapter.close`."""
+        await self._in_task(lambda: self._adapter.close())
+
+    async def interrupt(self, reason: str) -> bool:
+        """`Adapter.interrupt`, beside the running turn."""
+        return bool(await self._beside(lambda: self._adapter.interrupt(reason)))
+
+    async def handle(self, command: Command | ReservedCommand) -> JSON:
+        """`Adapter.handle`, beside the running turn."""
+        return await self._beside(lambda: self._adapter.handle(command))
+
+    def cancel(self, future: asyncio.Future[Any]) -> None:
+        """Cancel what runs in the one task, if it is still this."""
+        self._on_loop(lambda: self._cancel(future))
+
+    async def stop(self, seconds: float) -> bool:
+        """End the thread; False where it did not react in time."""
+        self._on_loop(lambda: self._work.put_nowait(None))
+        await asyncio.to_thread(self._thread.join, seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def _adapter(self) -> Adapter:
+        assert self.adapter is not None, "loaded before it is used"
+        return self.adapter
+
+    def _took(self, thing: FromAdapter) -> None:
+        if not isinstance(thing, Finished):
+            self._take(thing)
+        elif not thing.future.done():
+            if thing.error is None:
+                thing.future.set_result(thing.result)
+            else:
+                thing.future.set_exception(_portable(thing.error))
+
+    def _in_task(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._main.create_future()
+        self._on_loop(lambda: self._work.put_nowait(self._report(call, future)))
+        return future
+
+    def _beside(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._main.create_future()
+        self._on_loop(lambda: self._start_beside(self._report(call, future, one_task=False)))
+        return future
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+    # --- the adapter's side ------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._work = asyncio.Queue()
+        self._running = asyncio.current_task()
+        self._ready.set()
+        while (work := await self._work.get()) is not None:
+            await work
+        for task in list(self._others):
+            task.cancel()
+
+    def _start_beside(self, report: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(report)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+    async def _report(
+        self,
+        call: Callable[[], Awaitable[Any]],
+        future: asyncio.Future[Any],
+        *,
+        one_task: bool = True,
+    ) -> None:
+        """Run a call and send what came of it across, behind everything it emitted."""
+        if one_task:
+            self._current = future
+        try:
+            finished = Finished(future, result=await call())
+        except asyncio.CancelledError as error:
+            finished = Finished(future, error=error)
+            task = asyncio.current_task()
+            if one_task and task is not None:
+                task.uncancel()
+        except BaseException as error:  # noqa: BLE001 — the plug-in's edge: all it raises crosses
+            finished = Finished(future, error=error)
+        finally:
+            if one_task:
+                self._current = None
+        self.crossing.put(finished)
+
+    def _cancel(self, future: asyncio.Future[Any]) -> None:
+        if self._current is future and self._running is not None:
+            self._running.cancel()
+
+
+class Cancelled(Exception):
+    """The adapter's call was cancelled, by the shell or by itself."""
+
+
+def _portable(error: BaseException) -> Exception:
+    """What a future of the main loop can hold without stopping that loop."""
+    if isinstance(error, asyncio.CancelledError):
+        return Cancelled("cancelled")
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _set_answer(future: asyncio.Future[Answer | None], answer: Answer | None) -> None:
+    if not future.done():
+        future.set_result(answer)

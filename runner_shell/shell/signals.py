@@ -1,0 +1,78 @@
+"""What signals do to a runner.
+
+SIGTERM drains. SIGINT with a terminal: the first interrupts the turn (or stops an idle session),
+the second stops in order, the third ends at once; without one the first stops in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Self
+
+from . import guardian
+from . import outcome as outcomes
+from .outcome import Verdict
+
+if TYPE_CHECKING:
+    from .process import Process
+    from .runner import Runner
+
+
+class Signals:
+    """Handles a runner's signals while the block runs.
+
+    Args:
+        loop: The runner's loop.
+        runner: Whom they are for.
+        process: Whose settings bound the way out.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, runner: Runner, process: Process) -> None:
+        self._loop = loop
+        self._runner = runner
+        self._process = process
+        self._with_terminal = sys.stdin.isatty()
+        self._interrupts = 0
+
+    def __enter__(self) -> Self:
+        self._loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        self._loop.add_signal_handler(signal.SIGHUP, self._terminate)
+        self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            self._loop.remove_signal_handler(number)
+
+    def _terminate(self) -> None:
+        if guardian.orphaned():
+            guardian.end_tree(self._process.instance)
+            os._exit(outcomes.DRAINED)
+        self._stop(
+            Verdict(
+                outcome="interrupted",
+                reason="told to terminate (SIGTERM)",
+                exit_code=outcomes.DRAINED,
+            )
+        )
+
+    def _interrupt(self) -> None:
+        self._interrupts += 1
+        if self._interrupts == 1 and self._with_terminal and self._runner.interrupt("Ctrl-C"):
+            return
+        if self._interrupts >= (3 if self._with_terminal else 2):
+            os._exit(outcomes.STOPPED)
+        self._stop(Verdict.of("stopped", "stopped by Ctrl-C"))
+
+    def _stop(self, verdict: Verdict) -> None:
+        """Stop in order; should even that hang, the guardian ends it."""
+        self._runner.stop(verdict)
+        patience = self._process.settings.grace_seconds + LAST_RESORT_SECONDS
+        guardian.arm_deadline(patience)
+
+
+LAST_RESORT_SECONDS = 5.0
+"""How long after the grace the guardian waits before it kills."""
