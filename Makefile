@@ -41,5 +41,11 @@ test: setup ## Every test
 test-quick: setup ## The tests without real processes and wheels
 	$(BIN)/pytest -m "not slow"
 
+demo: setup ## A LangGraph agent reports on a repository (REPO=path or URL, this one by default)
+	@$(BIN)/python docs/examples/repo_report/demo.py "$(REPO)"
+
+bench: setup ## Measure the start beside a bare client
+	$(BIN)/python -m tests.bench --markdown docs/explanation/benchmarks.md
+
 clean: ## Remove what set-up and the demo made
 	rm -rf $(VENV) .tools .demo dist
