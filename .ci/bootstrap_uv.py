@@ -2,18 +2,19 @@
 
 Needs a Python 3.11 and nothing else. In this order: uv on the PATH; a virtual environment and its
 pip; the system's pip (where a system Python lacks ensurepip); the wheel fetched from the package
-index by the simple JSON interface (where there is no pip at all).
+index (where there is no pip at all).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import html.parser
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -81,20 +82,16 @@ def by_system_pip() -> Path | None:
 def by_index() -> Path | None:
     """Where there is no pip: the wheel itself, checked against the index's hash."""
     index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or DEFAULT_INDEX
-    request = urllib.request.Request(  # noqa: S310 — the index is https or the person's own choice
-        f"{index.rstrip('/')}/uv/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-        files = json.load(response)["files"]
-    machine = platform.machine()
+    page = f"{index.rstrip('/')}/uv/"
+    links = Links()
+    links.feed(fetch(page).decode())
     system = {"Linux": "manylinux", "Darwin": "macosx"}[platform.system()]
-    wheels = [f for f in files if system in f["filename"] and machine in f["filename"]]
+    wheels = [link for link in links.found if system in link and platform.machine() in link]
     if not wheels:
-        raise LookupError(f"no uv wheel for {system} on {machine}")
-    wheel = wheels[-1]
-    with urllib.request.urlopen(wheel["url"], timeout=300) as response:  # noqa: S310
-        content = response.read()
-    if hashlib.sha256(content).hexdigest() != wheel["hashes"]["sha256"]:
+        raise LookupError(f"no uv wheel for {system} on {platform.machine()}")
+    address, _, expected = max(wheels, key=version).partition("#sha256=")
+    content = fetch(urllib.parse.urljoin(page, address))
+    if hashlib.sha256(content).hexdigest() != expected:
         raise ValueError("the downloaded wheel does not match the index's hash")
     target = TOOLS / "wheel"
     target.mkdir(parents=True, exist_ok=True)
@@ -106,6 +103,32 @@ def by_index() -> Path | None:
     (target / "uv").chmod(0o755)
     archive.unlink()
     return target / "uv"
+
+
+class Links(html.parser.HTMLParser):
+    """Collects the files of an index page: the interface that every index has (PEP 503)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note where a link leads."""
+        self.found.extend(value for name, value in attrs if tag == "a" and name == "href" and value)
+
+
+def fetch(address: str) -> bytes:
+    """What lies at an address; it is https, or the person's own choice of an index."""
+    request = urllib.request.Request(address, headers={"Accept": "text/html"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=300) as response:  # noqa: S310
+        content: bytes = response.read()
+    return content
+
+
+def version(link: str) -> tuple[int, ...]:
+    """The version in a wheel's name; nothing for a pre-release."""
+    number = link.rpartition("/")[2].split("-")[1]
+    return tuple(map(int, number.split("."))) if number.replace(".", "").isdigit() else ()
 
 
 def recent_enough(uv: Path) -> bool:
