@@ -378,14 +378,14 @@ class UsageUpdated(Event, frozen=True, kw_only=True, tag="usage.updated"):
     """Usage so far.
 
     Attributes:
-        turn: Of this turn.
-        session: Of the whole session, where known.
+        turn_usage: Of this turn.
+        session_usage: Of the whole session, where known.
         by_model: Of this turn, by the model's name.
         cost_usd: Of the session, where known.
     """
 
-    turn: Usage
-    session: Usage | None = None
+    turn_usage: Usage
+    session_usage: Usage | None = None
     by_model: dict[str, Usage] = {}
     cost_usd: float | None = None
 

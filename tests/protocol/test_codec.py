@@ -91,19 +91,7 @@ def numbered(payload: bytes) -> bytes:
 
 # --- there and back --------------------------------------------------------------------------
 
-EVENT_NAMES = [
-    pytest.param(
-        name,
-        marks=pytest.mark.xfail(
-            raises=RemoteProtocolError,
-            strict=True,
-            reason="its field `turn` has the name of one of the envelope's and hides it",
-        ),
-    )
-    if name == "usage.updated"
-    else name
-    for name in catalogue.EVENTS
-]
+EVENT_NAMES = list(catalogue.EVENTS)
 
 
 @pytest.mark.parametrize("name", EVENT_NAMES)

@@ -247,7 +247,6 @@ def test_links_of_the_page_lead_somewhere() -> None:
     assert targets <= anchors | reference.files().keys()
 
 
-@pytest.mark.xfail(strict=True, reason="usage.updated has a field `turn`")
 def test_no_payload_hides_the_envelope() -> None:
     """No event has a field of its own with the name of one of the envelope's."""
     envelope = {field.name for field in docstrings.fields(events.Envelope)} - {"scope"}
