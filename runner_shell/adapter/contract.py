@@ -66,6 +66,7 @@ class Continue(Struct, frozen=True, kw_only=True):
 
 
 TurnInput: TypeAlias = UserMessage | Continue
+EndingOutcome: TypeAlias = Literal["completed", "failed", "interrupted", "waiting"]
 
 
 class Ending(Struct, frozen=True):
@@ -77,7 +78,7 @@ class Ending(Struct, frozen=True):
         usage: What the turn used, where known.
     """
 
-    outcome: Literal["completed", "failed", "interrupted", "waiting"]
+    outcome: EndingOutcome
     reason: str = ""
     usage: Usage | None = None
 

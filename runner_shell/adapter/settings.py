@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
 from ..errors import ConfigurationError
@@ -48,14 +48,29 @@ class AdapterSettings(BaseSettings):
         Raises:
             ConfigurationError: Every wrong variable, by its name, without its value.
         """
-        source = EnvSettingsSource(cls)
+        source = _Variables(cls)
         source.env_vars = {name.lower(): value for name, value in environment.items() if value}
         try:
             return cls(**source())
-        except SettingsError as error:
-            raise ConfigurationError(f"{error}; it must be valid JSON") from None
         except ValidationError as error:
-            raise ConfigurationError(*_problems(cls, error)) from None
+            raise ConfigurationError(*_problems(cls, error, source.not_json)) from None
+
+
+class _Variables(EnvSettingsSource):
+    """Leaves what is no JSON to the validation, which tells every problem at once."""
+
+    def __init__(self, settings: type[BaseSettings]) -> None:
+        super().__init__(settings)
+        self.not_json: set[str] = set()
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        try:
+            return super().prepare_field_value(field_name, field, value, value_is_complex)
+        except ValueError:
+            self.not_json.add(field_name)
+            return value
 
 
 def variables(settings: type[AdapterSettings]) -> dict[str, tuple[str, ...]]:
@@ -79,10 +94,15 @@ def _aliases(alias: Any) -> tuple[str, ...]:
     return tuple(choice for choice in choices if isinstance(choice, str))
 
 
-def _problems(model: type[AdapterSettings], error: ValidationError) -> list[str]:
+def _problems(
+    model: type[AdapterSettings], error: ValidationError, not_json: set[str]
+) -> list[str]:
     names = {field: names[0] for field, names in _variables(model).items()}
     problems = []
     for detail in error.errors(include_input=False, include_url=False, include_context=False):
         first = str(detail["loc"][0]) if detail["loc"] else ""
-        problems.append(f"{names.get(first, first) or model.__name__}: {detail['msg']}")
+        message = "must be valid JSON" if first in not_json else detail["msg"]
+        if detail["type"] == "missing":
+            message = "is not set, and there is no default"
+        problems.append(f"{names.get(first, first) or model.__name__}: {message}")
     return problems
