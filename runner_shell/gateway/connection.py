@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar, assert_never
 
 import structlog
@@ -31,7 +31,12 @@ from .store import EventRow, SessionKey, Store
 SEND_SECONDS = 10.0
 """A peer that takes nothing for this long is gone."""
 
+COMMIT_SECONDS = 10.0
+"""For how long the end of a connection waits for a commit that is under way."""
+
 COMMANDS_PER_READ = 100
+EFFECTS_WAITING = 64
+"""How many frames are read ahead of the store; credit bounds their bytes."""
 
 T = TypeVar("T")
 
@@ -116,6 +121,8 @@ class RunnerConnection:
         self._home = home
         self._store = store
         self._clock = clock
+        self._effects: asyncio.Queue[GatewayEffect | TransportBroken | TransportClosed]
+        self._effects = asyncio.Queue(EFFECTS_WAITING)
         self._wake = asyncio.Event()
         self._committing = asyncio.Lock()
         self._fence: tuple[int, str] | None = None
@@ -134,6 +141,7 @@ class RunnerConnection:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read())
+                tasks.create_task(self._work())
                 tasks.create_task(self._write())
         except* _Ended as ended:
             await self._close(ended)
@@ -164,37 +172,64 @@ class RunnerConnection:
     # --- inbound -------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        while True:
-            frame = await self._socket.recv()
-            try:
+        # Only reads: a commit that takes long must not make a runner look silent.
+        try:
+            while True:
+                frame = await self._socket.recv()
                 for effect in self._link.receive(frame, self._clock()):
-                    await self._carry_out(effect)
-            except RemoteProtocolError as error:
-                raise _Ended(CloseCode.PROTOCOL, str(error)) from error
-            except StaleEpochError as error:
-                raise _Ended(CloseCode.SUPERSEDED, str(error)) from error
-            except StoreError as error:
-                _log.error("store_failed", session=self._home.key.id, error=str(error))
-                raise _Ended(CloseCode.OVERLOADED, "the gateway's store failed") from error
+                    await self._pass_on(effect)
+                self._wake.set()
+        except RemoteProtocolError as error:
+            await self._effects.put(CloseSocket(CloseCode.PROTOCOL, str(error)))
+        except (TransportBroken, TransportClosed) as error:
+            await self._effects.put(error)
+
+    async def _pass_on(self, effect: GatewayEffect) -> None:
+        match effect:
+            case HelloReceived(hello=hello):
+                with self._verdicts():
+                    await self._greet(hello)
+            case HeartbeatReceived():
+                pass  # that the link heard it is all there is to it
+            case _:
+                await self._effects.put(effect)
+
+    async def _work(self) -> None:
+        while True:
+            effect = await self._effects.get()
+            if isinstance(effect, Exception):
+                raise effect
+            with self._verdicts():
+                await self._carry_out(effect)
             self._wake.set()
 
     async def _carry_out(self, effect: GatewayEffect) -> None:
         match effect:
-            case HelloReceived(hello=hello):
-                await self._greet(hello)
             case EventsReceived(events=events):
                 await self._commit(events)
             case CommandsAcknowledged(seq=seq):
                 async with self._committing:
                     self._raise_if_fenced()
                     await self._store.acknowledge_command(self._home.key, seq)
-            case HeartbeatReceived():
-                pass  # that the link heard it is all there is to it
             case CloseSocket(code=code, reason=reason):
                 self._fence = self._fence or (code, reason)
                 raise _Ended(code, reason)
+            case HelloReceived() | HeartbeatReceived():
+                raise LocalProtocolError(f"{effect} is not to be queued")
             case _:
                 assert_never(effect)
+
+    @contextmanager
+    def _verdicts(self) -> Iterator[None]:
+        try:
+            yield
+        except RemoteProtocolError as error:
+            raise _Ended(CloseCode.PROTOCOL, str(error)) from error
+        except StaleEpochError as error:
+            raise _Ended(CloseCode.SUPERSEDED, str(error)) from error
+        except StoreError as error:
+            _log.error("store_failed", session=self._home.key.id, error=str(error))
+            raise _Ended(CloseCode.OVERLOADED, "the gateway's store failed") from error
 
     async def _greet(self, hello: Hello) -> None:
         self.instance = hello.instance
@@ -251,12 +286,10 @@ class RunnerConnection:
         # Read from the store and never handed over, so that they go out in the order of numbers.
         while self._commands_wait and self.welcomed:
             self._commands_wait = False
-            try:
+            with self._verdicts():
                 rows = await self._store.commands_after(
                     self._home.key, self._offered, limit=COMMANDS_PER_READ
                 )
-            except StoreError as error:
-                raise _Ended(CloseCode.OVERLOADED, "the gateway's store failed") from error
             for row in rows:
                 self._link.offer_command(row.seq, row.data)
                 self._offered = row.seq
@@ -294,7 +327,7 @@ async def _to_its_end(work: Coroutine[None, None, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=COMMIT_SECONDS)
         raise
 
 

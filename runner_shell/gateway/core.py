@@ -330,11 +330,13 @@ class GatewayCore:
         for live in list(self._live.values()):
             live.close_subscriptions()
         self._all_gone.clear()
-        for connection in list(self._connections):
-            await connection.fence(CloseCode.DRAINING, "the gateway is going")
-        if self._connections:
-            async with _bounded(timeout_seconds):
-                await self._all_gone.wait()
+        if not self._connections:
+            return
+        async with _bounded(timeout_seconds):
+            leaving = list(self._connections)
+            reason = "the gateway is going"
+            await asyncio.gather(*[each.fence(CloseCode.DRAINING, reason) for each in leaving])
+            await self._all_gone.wait()
 
     # --- how -----------------------------------------------------------------------------
 
