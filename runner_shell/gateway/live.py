@@ -87,7 +87,8 @@ class LiveSession:
         return Admission(
             epoch=record.epoch,
             acked=record.last_event,
-            last_command=hello.last_command,
+            # What an earlier process took in may have been applied: it is not sent again.
+            last_command=max(hello.last_command, record.acknowledged_command),
             state=await self._store.saved_state(self._key),
             open_requests=await self._store.open_requests(self._key),
         )

@@ -125,7 +125,8 @@ class GatewayLink:
         Args:
             epoch: Its process's number.
             acked: The last committed event of the session.
-            last_command: What the runner has journaled, from its `hello`.
+            last_command: The last command that the session's processes have acknowledged, this
+                one's `hello` included.
             state: What the adapter saved.
             open_requests: Payloads of `request.opened` without an ending.
             now: Monotonic seconds.
@@ -143,6 +144,7 @@ class GatewayLink:
                     epoch=epoch,
                     acked=acked,
                     parts=held,
+                    last_command=last_command,
                     credit=self.limits.credit_bytes,
                     max_frame_bytes=self.limits.max_frame_bytes,
                     heartbeat_seconds=self.limits.heartbeat_seconds,

@@ -363,6 +363,9 @@ class RunnerLink:
         _check_terms(welcome)
         self._unsend()
         lost_after = self._align(welcome.acked, first=first)
+        if first and welcome.last_command > self._last_command:
+            # An earlier process took these in; applying them here could be the second time.
+            self._last_command = self._journaled_command = welcome.last_command
         self._parts_held = self._resumable_parts(welcome)
         self._move(RunnerTrigger.WELCOMED)
         self.epoch = welcome.epoch

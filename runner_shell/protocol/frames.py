@@ -122,6 +122,8 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
         epoch: The number of this process in its session.
         acked: The last event that is committed.
         parts: How many parts of event `acked + 1` the gateway has.
+        last_command: The last command that a process of this session has acknowledged; a process
+            whose journal is behind goes on after it, because those commands may have been applied.
         credit: Unacknowledged bytes it allows; one event always fits.
         max_frame_bytes: The largest frame it takes.
         heartbeat_seconds: How often each side lets itself be heard.
@@ -132,6 +134,7 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     epoch: int
     acked: int
     parts: int = 0
+    last_command: int = 0
     credit: int = 1024 * 1024
     max_frame_bytes: int = MAX_FRAME_BYTES
     heartbeat_seconds: float = 10.0
