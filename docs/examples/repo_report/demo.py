@@ -2,7 +2,7 @@
 
     python docs/examples/repo_report/demo.py [REPOSITORY]
 
-Everything it makes lies in `.demo/`. The exit code is the runner's.
+Everything it makes lies in `.demo/`, or in `DEMO_DIR`. The exit code is the runner's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[2]
-DEMO = PROJECT / ".demo"
+DEMO = Path(os.environ.get("DEMO_DIR") or PROJECT / ".demo").absolute()
 RUNNER_SHELL = Path(sys.executable).with_name("runner-shell")
 START_SECONDS = 30
 
