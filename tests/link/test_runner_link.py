@@ -951,7 +951,7 @@ def test_a_large_backlog_drains_fast(credit: int) -> None:
 
 
 def test_commands_of_an_earlier_process_are_not_applied_again() -> None:
-    """"Applied at most once": what an earlier process acknowledged is passed over."""
+    """Commands are "applied at most once": what an earlier process acknowledged is passed over."""
     runner = Runner()
     runner.open(welcome=b'{"frame":"welcome","epoch":2,"acked":0,"last_command":7}')
     command = {"type": "session.end", "id": "c", "seq": 8}
