@@ -1,11 +1,14 @@
-"""Runs `async def` tests, each in a fresh event loop and within a deadline."""
+"""Runs `async def` tests, each in a fresh event loop and within a deadline; real processes."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from real_processes import Launcher, RealGateway, launcher
 
 TEST_SECONDS = 30.0
 
@@ -26,3 +29,18 @@ async def _within(test: object, arguments: dict[str, object]) -> None:
     assert callable(test)
     async with asyncio.timeout(TEST_SECONDS):
         await test(**arguments)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launcher]:
+    """Starts real processes, in directories of their own, and ends them."""
+    with launcher(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
+    """A real gateway, one for a module's tests; each makes its own sessions."""
+    directory = tmp_path_factory.mktemp("gateway")
+    with launcher(directory) as made:
+        yield RealGateway(made, directory)

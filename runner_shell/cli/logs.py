@@ -7,7 +7,7 @@ import sys
 
 
 def log_to_stderr(*, debug: bool) -> None:
-    """Send every log line to stderr; debug lines only where they were asked for."""
+    """Send the gateway's log lines to stderr; its debug lines only where they were asked for."""
     import structlog
 
     level = logging.DEBUG if debug else logging.WARNING
@@ -15,4 +15,4 @@ def log_to_stderr(*, debug: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

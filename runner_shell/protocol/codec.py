@@ -7,6 +7,7 @@ front of the bytes. Decoding never trusts its input: what breaks a limit or the 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -34,17 +35,38 @@ class _Head(msgspec.Struct):
 
 _encoder = msgspec.json.Encoder()
 _head = msgspec.json.Decoder(_Head)
-_envelope = msgspec.json.Decoder(Envelope)
 _object = msgspec.json.Decoder(dict[str, JSON])
-_secret = msgspec.json.Decoder(SecretAdd)
-_events = {name: msgspec.json.Decoder(row.struct) for name, row in catalogue.EVENTS.items()}
-_commands = {name: msgspec.json.Decoder(row) for name, row in catalogue.COMMANDS.items()}
-_runner_frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(
-    frames.Hello | frames.Events | frames.Part | frames.Ack | frames.Heartbeat
-)
-_gateway_frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(
-    frames.Welcome | frames.Ack | frames.Commands | frames.Heartbeat
-)
+_envelope = msgspec.json.Decoder(Envelope)
+
+
+# The rest are made when they are first used: all at once they cost every start some milliseconds.
+
+
+@cache
+def _runner_frames() -> msgspec.json.Decoder[Frame]:
+    return msgspec.json.Decoder(
+        frames.Hello | frames.Events | frames.Part | frames.Ack | frames.Heartbeat
+    )
+
+
+@cache
+def _gateway_frames() -> msgspec.json.Decoder[Frame]:
+    return msgspec.json.Decoder(frames.Welcome | frames.Ack | frames.Commands | frames.Heartbeat)
+
+
+@cache
+def _event(kind: str) -> msgspec.json.Decoder[Event]:
+    return msgspec.json.Decoder(catalogue.EVENTS[kind].struct)
+
+
+@cache
+def _command(kind: str) -> msgspec.json.Decoder[Command]:
+    return msgspec.json.Decoder(catalogue.COMMANDS[kind])
+
+
+@cache
+def _secret() -> msgspec.json.Decoder[SecretAdd]:
+    return msgspec.json.Decoder(SecretAdd)
 
 
 # --- writing ---------------------------------------------------------------------------------
@@ -119,13 +141,13 @@ def decode_runner_frame(data: bytes | str, *, max_bytes: int = MAX_FRAME_BYTES) 
         RemoteProtocolError: Not a frame of the runner's.
     """
     # Its members stay bytes here, and each is judged by itself when it is decoded.
-    return _decode(_runner_frames, _limited(data, max_bytes, max_depth=None), "frame")
+    return _decode(_runner_frames(), _limited(data, max_bytes, max_depth=None), "frame")
 
 
 def decode_gateway_frame(data: bytes | str, *, max_bytes: int = MAX_FRAME_BYTES) -> Frame:
     """Decode what a gateway sent. Raises as `decode_runner_frame`."""
     data = _limited(data, max_bytes, max_depth=MAX_DEPTH + _FRAME_LEVELS)
-    return _decode(_gateway_frames, data, "frame")
+    return _decode(_gateway_frames(), data, "frame")
 
 
 def decode_envelope(event: bytes) -> Envelope:
@@ -137,9 +159,8 @@ def decode_payload(payload: bytes) -> Event | UnknownEvent:
     """An event's own fields, an unknown type's included. Raises as `decode_runner_frame`."""
     data = _limited(payload, MAX_EVENT_BYTES)
     kind = _decode(_head, data, "event").type
-    decoder = _events.get(kind)
-    if decoder is not None:
-        return _decode(decoder, data, f"event {kind!r}")
+    if kind in catalogue.EVENTS:
+        return _decode(_event(kind), data, f"event {kind!r}")
     fields = _decode(_object, data, "event")
     scope = fields.get("scope", ())
     if not isinstance(scope, list | tuple) or not all(isinstance(part, str) for part in scope):
@@ -163,10 +184,9 @@ def decode_command(data: bytes) -> Command | ReservedCommand | SecretAdd:
     data = _limited(data, MAX_FRAME_BYTES)
     kind = _decode(_head, data, "command").type
     if kind == "secret.add":
-        return _decode(_secret, data, "command 'secret.add'")
-    decoder = _commands.get(kind)
-    if decoder is not None:
-        return _decode(decoder, data, f"command {kind!r}")
+        return _decode(_secret(), data, "command 'secret.add'")
+    if kind in catalogue.COMMANDS:
+        return _decode(_command(kind), data, f"command {kind!r}")
     return decode_command_head(data)
 
 

@@ -7,6 +7,9 @@ import re
 from ..protocol.events import JSON
 from .registry import Registry, Snapshot
 
+PARTIAL_LENGTH = 8
+"""A text's tail of this many characters can be redacted as part of a secret."""
+
 
 class Redactor:
     """Replaces every known secret by `[REDACTED:NAME]`."""
@@ -81,22 +84,43 @@ class Stream:
         snapshot, text, self._held = self._registry.snapshot, self._held, ""
         if not text:
             return ""
-        tail = snapshot.open_prefix(text)
-        for value, placeholder in snapshot.placeholders.items():
-            rest = text[tail:]
-            if len(rest) >= 8 and value.startswith(rest) and 2 * len(rest) >= len(value):
-                return _replace(snapshot, text[:tail]) + placeholder
+        for start in range(len(text) - PARTIAL_LENGTH + 1):
+            placeholder = _partial(snapshot, text[start:])
+            if placeholder:
+                # A secret that ends behind `start` is replaced whole, not shown up to there.
+                cut = _end_of_match_over(snapshot, text, start)
+                return _replace(snapshot, text[:cut]) + placeholder
         return _replace(snapshot, text)
+
+
+def _partial(snapshot: Snapshot, tail: str) -> str:
+    """The placeholder of the secret that this is a good part of; empty where it is none."""
+    if tail in snapshot.placeholders:
+        return snapshot.placeholders[tail]
+    for value, placeholder in snapshot.placeholders.items():
+        if value.startswith(tail) and 2 * len(tail) >= len(value):
+            return placeholder
+    return ""
 
 
 def _safe_length(snapshot: Snapshot, text: str) -> int:
     """How much of the text no later piece can change."""
     safe = snapshot.open_prefix(text)
-    if safe < len(text) and snapshot.pattern is not None:
-        for match in snapshot.pattern.finditer(text):
-            if match.start() < safe < match.end():
-                return match.start()
+    while (end := _end_of_match_over(snapshot, text, safe)) > safe:
+        # What a secret took cannot begin another one: look again behind it.
+        safe = end + snapshot.open_prefix(text[end:])
     return safe
+
+
+def _end_of_match_over(snapshot: Snapshot, text: str, position: int) -> int:
+    """Where the secret ends that begins before `position` and ends behind it; else `position`."""
+    if snapshot.pattern is not None:
+        for match in snapshot.pattern.finditer(text):
+            if match.start() >= position:
+                break
+            if match.end() > position:
+                return match.end()
+    return position
 
 
 def _replace(snapshot: Snapshot, text: str) -> str:

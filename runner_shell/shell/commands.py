@@ -19,6 +19,7 @@ from ..protocol.commands import (
 )
 from ..protocol.events import JSON, CommandDone, CommandFailed
 from .outcome import Verdict
+from .turns import Work
 
 if TYPE_CHECKING:
     from .runner import Runner
@@ -56,15 +57,25 @@ class CommandDesk:
                 self._runner.end_after_work()
             case SessionStop():
                 self._done(command)
-                by = f" by {command.by}" if command.by else ""
-                self._runner.stop(Verdict.of("stopped", command.reason or f"stopped{by}"))
+                self._runner.stop(stopped_by(command))
             case _:
                 self._hand_over(command)
 
+    def refuse(self, received: CommandReceived) -> None:
+        """Answer a command that nobody carries out any more."""
+        self._fail(received.command, "ending", _ENDING)
+
+    async def close(self) -> None:
+        """Cancel and answer what is still being carried out: the session ends."""
+        for task in self._handling:
+            task.cancel()
+        await asyncio.gather(*self._handling, return_exceptions=True)
+
     def _start_turn(self, command: TurnStart) -> None:
         """Source: "A user message while a question waits closes it as `superseded`"."""
-        from .runner import Work
-
+        if self._runner.ending:
+            self._fail(command, "ending", _ENDING)
+            return
         self._runner.requests.supersede()
         message = UserMessage(content=command.content, attachments=command.attachments)
         self._runner.enqueue(Work(input=message, cause="message", command=command.id))
@@ -86,6 +97,9 @@ class CommandDesk:
             name = self._runner.settings.adapter
             self._fail(command, "not_supported", f"the adapter {name!r} has no {kind!r}")
             return
+        if self._runner.ending:
+            self._fail(command, "ending", _ENDING)
+            return
         task = asyncio.ensure_future(self._handle(command))
         self._handling.add(task)
         task.add_done_callback(self._handling.discard)
@@ -93,6 +107,9 @@ class CommandDesk:
     async def _handle(self, command: Command | ReservedCommand) -> None:
         try:
             result = await self._runner.host.handle(command)
+        except asyncio.CancelledError:
+            self._fail(command, "interrupted", "the session ended before this was carried out")
+            raise
         except NotSupported as error:
             self._fail(command, "not_supported", str(error))
         except Exception as error:  # noqa: BLE001 — the plug-in's edge: it becomes the reply
@@ -107,6 +124,15 @@ class CommandDesk:
     def _fail(self, command: Command | ReservedCommand, code: str, message: str) -> None:
         if self._runner.ready:
             self._runner.say(CommandFailed(command=command.id, code=code, message=message))
+
+
+_ENDING = "the session is ending; hand the command in again to its next process"
+
+
+def stopped_by(command: SessionStop) -> Verdict:
+    """The verdict that an order to stop means."""
+    by = f" by {command.by}" if command.by else ""
+    return Verdict.of("stopped", command.reason or f"stopped{by}")
 
 
 def command_type(command: Command | ReservedCommand) -> str:

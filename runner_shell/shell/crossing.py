@@ -19,6 +19,13 @@ T = TypeVar("T")
 BURST = 512
 """How many are taken before the main loop gets its turn again."""
 
+BURST_SECONDS = 0.01
+"""For how long they are taken at most: large ones would hold up interrupts and heartbeats."""
+
+
+REST_EVERY = 128
+"""After how many emits an awaited one lets other tasks of its loop run."""
+
 
 class Crossing(Generic[T]):
     """Things put from any thread, taken on one loop.
@@ -56,41 +63,111 @@ class Crossing(Generic[T]):
     def _drain_burst(self) -> None:
         # Reset before taking: what is put from here on either is taken below or wakes again.
         self._woken = False
+        until = self._loop.time() + BURST_SECONDS
         for _ in range(BURST):
             if not self._things:
                 return
             self._take(self._things.popleft())
+            if self._loop.time() > until:
+                break
         if not self._woken:
             self._woken = True
             self._loop.call_soon(self._drain_burst)
 
 
 class Pressure:
-    """Makes an awaited emit wait while too much is not acknowledged.
+    """Makes an awaited emit wait while too much is emitted and not acknowledged.
+
+    What still crosses to the main thread counts too: else an adapter that never gives its loop a
+    rest would fill the memory before the main thread had seen any of it.
 
     Args:
         high_bytes: From here on emits wait.
         low_bytes: Down to here they go on.
+        high_crossing: So many events that still cross make emits wait too, so that an ending is
+            never far behind.
+
+    Attributes:
+        on: Whether an awaited emit waits now.
     """
 
     def __init__(
-        self, high_bytes: int = 16 * 1024 * 1024, low_bytes: int = 8 * 1024 * 1024
+        self,
+        high_bytes: int = 16 * 1024 * 1024,
+        low_bytes: int = 8 * 1024 * 1024,
+        high_crossing: int = 4096,
     ) -> None:
         self._high_bytes = high_bytes
         self._low_bytes = low_bytes
+        self._high_crossing = high_crossing
         self._lock = threading.Lock()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._lifted_bytes = 0
+        self._lifted_crossing = 0
+        self._lifted = False
+        self._gates = 0
+        self._crossing = 0
+        self._crossing_bytes = 0
+        self._backlog_bytes = 0
         self.on = False
 
-    def update(self, backlog_bytes: int) -> None:
-        """Tell how much is not acknowledged, on the main loop."""
-        if not self.on and backlog_bytes >= self._high_bytes:
-            self.on = True
-        elif self.on and backlog_bytes <= self._low_bytes:
-            self.release()
+    def emitted(self, size: int) -> None:
+        """So many bytes begin to cross; from any thread."""
+        with self._lock:
+            self._crossing += 1
+            self._crossing_bytes += size
+            self._raise_if_high()
 
-    def release(self) -> None:
-        """Let every waiting emit go on: there is room again, or the turn must end."""
+    def update(self, backlog_bytes: int, *, taken: int = 0) -> None:
+        """Tell how much is not acknowledged, on the main loop.
+
+        Args:
+            backlog_bytes: Bytes in the journal that are not acknowledged.
+            taken: Bytes of an event that has crossed, and counts in the backlog from now on.
+        """
+        with self._lock:
+            if taken:
+                self._crossing -= 1
+                self._crossing_bytes -= taken
+            self._backlog_bytes = backlog_bytes
+            self._raise_if_high()
+            low = (
+                self._bytes <= self._low_bytes + self._lifted_bytes
+                and self._crossing <= self._high_crossing // 2 + self._lifted_crossing
+            )
+        if self.on and low:
+            self._release()
+
+    @property
+    def _bytes(self) -> int:
+        return self._crossing_bytes + self._backlog_bytes
+
+    def lift(self) -> None:
+        """Let who waits go on, and say as much again until `restore`: the turn must end.
+
+        Not without any limit: what does not heed its interrupt must not fill the memory.
+        """
+        with self._lock:
+            self._lifted = True
+            self._lifted_bytes = self._bytes
+            self._lifted_crossing = self._crossing
+        self._release()
+
+    def restore(self) -> None:
+        """Let emits wait again where they must."""
+        with self._lock:
+            self._lifted = False
+            self._lifted_bytes = self._lifted_crossing = 0
+            self._raise_if_high()
+
+    def _raise_if_high(self) -> None:
+        if (
+            self._bytes >= self._high_bytes + self._lifted_bytes
+            or self._crossing >= self._high_crossing + self._lifted_crossing
+        ):
+            self.on = True
+
+    def _release(self) -> None:
         with self._lock:
             self.on = False
             waiting, self._waiting = self._waiting, []
@@ -99,9 +176,16 @@ class Pressure:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_set, future)
 
-    def gate(self) -> Done | _Wait:
-        """What `emit` returns: done without pressure, else a wait for its end."""
-        return _Wait(self) if self.on else DONE
+    def gate(self) -> Done | _Wait | _Rest:
+        """What `emit` returns: done without pressure, else a wait for its end.
+
+        Now and then, and always once the turn must end, it gives the adapter's loop a rest, so that
+        an interrupt gets in between emits that never wait.
+        """
+        if self.on:
+            return _Wait(self)
+        self._gates += 1
+        return REST if self._lifted or self._gates % REST_EVERY == 0 else DONE
 
     def register(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
         """A task waits."""
@@ -123,9 +207,15 @@ class _Wait(Done):
         yield from future.__await__()
 
 
+class _Rest(Done):
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield
+
+
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
 
 
 DONE = Done()
+REST = _Rest()

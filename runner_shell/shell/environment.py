@@ -89,10 +89,11 @@ def _seconds_or_never(text: str) -> float | None:
 
 
 def _session(text: str) -> str:
-    allowed = all(c.isascii() and (c.isalnum() or c in "._-") for c in text)
-    if not text or len(text) > SESSION_ID_LENGTH or not allowed or text.strip(".") == "":
+    allowed = text.isascii() and all(c.isalnum() or c in "._-" for c in text)
+    if not allowed or len(text) > SESSION_ID_LENGTH or not text[:1].isalnum():
         raise ValueError(
-            f"must be 1 to {SESSION_ID_LENGTH} letters, digits, dots, dashes or underscores"
+            f"must be 1 to {SESSION_ID_LENGTH} letters, digits, dots, dashes or underscores, and "
+            "begin with a letter or a digit"
         )
     return text
 
@@ -125,14 +126,17 @@ def _directory(text: str) -> Path:
     return path.resolve()
 
 
+def _token(text: str) -> str:
+    """A token as a header can carry it, without the line's end that a file often has."""
+    token = text.strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("must be one token: visible ASCII characters without spaces")
+    return token
+
+
 def _token_file(text: str) -> Path:
     path = Path(text)
-    try:
-        content = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
-    if not content:
-        raise ValueError("the file is empty; it must hold the token")
+    read_token_file(path)
     return path
 
 
@@ -152,7 +156,7 @@ VARIABLES: tuple[Variable, ...] = (
         "The gateway's base URL; the WebSocket's address is made from it and the session.",
     ),
     Variable(
-        "token", ("BOT_TOKEN",), str, "The runner's token; a token file is better.", secret=True
+        "token", ("BOT_TOKEN",), _token, "The runner's token; a token file is better.", secret=True
     ),
     Variable(
         "token_file",
@@ -214,7 +218,10 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 OWN_SECRETS = tuple(name for row in VARIABLES if row.secret for name in row.names)
-"""What is removed from the process's environment at the start."""
+"""The variables whose values are secrets of the shell's own."""
+
+TAKEN = (*OWN_SECRETS, "BOT_TOKEN_FILE")
+"""What is removed from the process's environment at the start: the secrets, and where they lie."""
 
 NOT_HONOURED: tuple[str, ...] = (
     "ACTIVE_WORKFLOW_BRANCH",
@@ -238,11 +245,21 @@ NOT_HONOURED: tuple[str, ...] = (
 """Names of the field's contract that this version cannot honour; each is warned of once."""
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read every variable; an empty one counts as not set.
+def examine(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings as far as they can be read, and every problem: what is wrong or missing."""
+    settings, wrong = read_given(environment)
+    told = {_subject(problem) for problem in wrong}
+    return settings, wrong + [one for one in missing(settings) if _subject(one) not in told]
 
-    Raises:
-        ConfigurationError: Every wrong variable at once, named, without the value of a secret.
+
+def _subject(problem: str) -> str:
+    return problem.partition(" ")[0]
+
+
+def read_given(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Read every variable that is set, and name every wrong one, without a secret's value.
+
+    An empty variable counts as not set.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -253,11 +270,16 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         try:
             values[row.field] = row.parse(environment[name])
         except ValueError as error:
-            shown = "a value that is not shown" if row.secret else repr(environment[name][:200])
+            shown = "a value that is not shown" if row.secret else _shown(environment[name])
             problems.append(f"{name} is {shown}: {error}")
-    if problems:
-        raise ConfigurationError(*problems)
-    return Settings(**values)
+    return Settings(**values), problems
+
+
+def _shown(value: str) -> str:
+    """A wrong value as it may be repeated: an address without the places where secrets stand."""
+    scheme, separator, rest = value.rpartition("://")
+    authority, at, place = rest.partition("?")[0].rpartition("@")
+    return repr(f"{scheme}{separator}{'…@' if at else authority}{place}"[:200])
 
 
 def missing(settings: Settings) -> list[str]:
@@ -271,10 +293,12 @@ def missing(settings: Settings) -> list[str]:
         problems.append("SESSION_ID is not set: name the session that the gateway created")
     if not settings.prompt and not settings.interactive:
         problems.append("PROMPT is not set: give a first message, or set INTERACTIVE=true")
-    if settings.workspace and settings.state_dir:
-        state = settings.state_dir.absolute()
-        if state.is_relative_to(settings.workspace):
-            problems.append("RUNNER_STATE_DIR lies in the workspace: put it elsewhere")
+    workspace = settings.workspace or Path.cwd()
+    if settings.state_dir and settings.state_dir.resolve().is_relative_to(workspace):
+        problems.append(
+            f"RUNNER_STATE_DIR lies in the workspace {workspace}, where the agent works: name a "
+            "directory outside of it, or another WORKSPACE_PATH"
+        )
     return problems
 
 
@@ -287,11 +311,28 @@ def read_token(settings: Settings) -> str:
     """The runner's token, from its file each time.
 
     Raises:
-        ConfigurationError: The file cannot be read any more.
+        ConfigurationError: The file cannot be read any more, or holds no token.
     """
     if settings.token_file is None:
         return settings.token
     try:
-        return settings.token_file.read_text().strip()
+        return read_token_file(settings.token_file)
+    except ValueError as error:
+        raise ConfigurationError(f"BOT_TOKEN_FILE is '{settings.token_file}': {error}") from error
+
+
+def read_token_file(path: Path) -> str:
+    """The token in a file.
+
+    Raises:
+        ValueError: There is none; says why, and never what the file holds instead.
+    """
+    try:
+        content = path.read_text(encoding="ascii")
     except OSError as error:
-        raise ConfigurationError(f"BOT_TOKEN_FILE cannot be read: {error}") from error
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ValueError("the file must hold one token: visible ASCII characters") from None
+    if not content.strip():
+        raise ValueError("the file is empty; it must hold the token")
+    return _token(content)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from ..adapter.contract import Adapter, Ending
-from ..adapter.session import Answer, Request
-from ..adapter.turn import Turn
 from ..protocol.commands import Command, ReservedCommand
 from ..protocol.events import JSON
 from .crossing import Crossing, Pressure
+
+if TYPE_CHECKING:
+    from ..adapter.session import Answer, Request
+    from ..adapter.turn import Turn
 
 
 class Emitted(Struct, frozen=True):
@@ -81,11 +84,13 @@ class AdapterPort:
 
     def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
         """Fix the event's place now; the awaitable waits while there is pressure."""
+        self._pressure.emitted(len(payload))
         self._crossing.put(Emitted(turn, payload))
         return self._pressure.gate()
 
     def say(self, payload: bytes) -> None:
         """Emit outside of any turn."""
+        self._pressure.emitted(len(payload))
         self._crossing.put(Emitted("", payload))
 
     def save(self, key: str, value: bytes | None) -> None:
@@ -131,9 +136,11 @@ class AdapterHost:
         self._work: asyncio.Queue[Coroutine[Any, Any, None] | None]
         self._running: asyncio.Task[None] | None = None
         self._current: asyncio.Future[Any] | None = None
+        self._returned: asyncio.Future[Any] | None = None
         self._ready = threading.Event()
-        self._others: set[asyncio.Task[None]] = set()
+        self._others: dict[asyncio.Future[Any], asyncio.Task[None]] = {}
         self._thread = threading.Thread(target=self._run, name="adapter", daemon=True)
+        self.description: dict[str, JSON] = {}
 
     # --- the main side -----------------------------------------------------------------------
 
@@ -146,7 +153,9 @@ class AdapterHost:
         """Import and construct the adapter, in its thread."""
 
         async def loading() -> Adapter:
-            return make()
+            adapter = make()
+            self.description = _plain(adapter.describe())
+            return adapter
 
         self.adapter = await self._in_task(loading)
         return self.adapter
@@ -163,16 +172,24 @@ class AdapterHost:
         """`Adapter.close`."""
         await self._in_task(lambda: self._adapter.close())
 
-    async def interrupt(self, reason: str) -> bool:
-        """`Adapter.interrupt`, beside the running turn."""
-        return bool(await self._beside(lambda: self._adapter.interrupt(reason)))
+    def interrupt(self, reason: str) -> asyncio.Future[bool]:
+        """Start `Adapter.interrupt`, beside the running turn."""
+        return self._beside(lambda: self._adapter.interrupt(reason))
 
     async def handle(self, command: Command | ReservedCommand) -> JSON:
-        """`Adapter.handle`, beside the running turn."""
-        return await self._beside(lambda: self._adapter.handle(command))
+        """`Adapter.handle`, beside the running turn; what JSON cannot hold is a `TypeError`."""
+
+        async def handling() -> JSON:
+            return _plain(await self._adapter.handle(command))
+
+        return await self._beside(handling)
+
+    def has_returned(self, future: asyncio.Future[Any]) -> bool:
+        """Whether this call has returned, though what it emitted may still cross."""
+        return self._returned is future
 
     def cancel(self, future: asyncio.Future[Any]) -> None:
-        """Cancel what runs in the one task, if it is still this."""
+        """Cancel this call, if it still runs; cancelling its future does the same."""
         self._on_loop(lambda: self._cancel(future))
 
     async def stop(self, seconds: float) -> bool:
@@ -197,13 +214,19 @@ class AdapterHost:
 
     def _in_task(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._main.create_future()
+        future.add_done_callback(self._pass_cancellation_on)
         self._on_loop(lambda: self._work.put_nowait(self._report(call, future)))
         return future
 
     def _beside(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._main.create_future()
-        self._on_loop(lambda: self._start_beside(self._report(call, future, one_task=False)))
+        future.add_done_callback(self._pass_cancellation_on)
+        self._on_loop(lambda: self._start_beside(call, future))
         return future
+
+    def _pass_cancellation_on(self, future: asyncio.Future[Any]) -> None:
+        if future.cancelled():
+            self.cancel(future)
 
     def _on_loop(self, call: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -219,15 +242,28 @@ class AdapterHost:
         self._work = asyncio.Queue()
         self._running = asyncio.current_task()
         self._ready.set()
-        while (work := await self._work.get()) is not None:
+        while (work := await self._next_work()) is not None:
             await work
-        for task in list(self._others):
+        while not self._work.empty():
+            if (late := self._work.get_nowait()) is not None:
+                late.close()
+        for task in self._others.values():
             task.cancel()
 
-    def _start_beside(self, report: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(report)
-        self._others.add(task)
-        task.add_done_callback(self._others.discard)
+    async def _next_work(self) -> Coroutine[Any, Any, None] | None:
+        # An adapter that cancels its own task just before it returns would end the thread here.
+        while True:
+            try:
+                return await self._work.get()
+            except asyncio.CancelledError:
+                _uncancel()
+
+    def _start_beside(
+        self, call: Callable[[], Awaitable[Any]], future: asyncio.Future[Any]
+    ) -> None:
+        task = asyncio.ensure_future(self._report(call, future, one_task=False))
+        self._others[future] = task
+        task.add_done_callback(lambda _: self._others.pop(future))
 
     async def _report(
         self,
@@ -237,24 +273,26 @@ class AdapterHost:
         one_task: bool = True,
     ) -> None:
         """Run a call and send what came of it across, behind everything it emitted."""
+        if future.cancelled():
+            return
         if one_task:
             self._current = future
         try:
             finished = Finished(future, result=await call())
         except asyncio.CancelledError as error:
             finished = Finished(future, error=error)
-            task = asyncio.current_task()
-            if one_task and task is not None:
-                task.uncancel()
         except BaseException as error:  # noqa: BLE001 — the plug-in's edge: all it raises crosses
             finished = Finished(future, error=error)
         finally:
             if one_task:
-                self._current = None
+                self._current, self._returned = None, future
+                _uncancel()
         self.crossing.put(finished)
 
     def _cancel(self, future: asyncio.Future[Any]) -> None:
-        if self._current is future and self._running is not None:
+        if future in self._others:
+            self._others[future].cancel()
+        elif self._current is future and self._running is not None:
             self._running.cancel()
 
 
@@ -269,6 +307,18 @@ def _portable(error: BaseException) -> Exception:
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _uncancel() -> None:
+    """The next call must not inherit that this one was cancelled, even if it kept that quiet."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
+def _plain(value: JSON) -> JSON:
+    """The value as a reader will have it, apart from the adapter's live objects."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _set_answer(future: asyncio.Future[Answer | None], answer: Answer | None) -> None:

@@ -19,6 +19,7 @@ from ..protocol.events import (
     Event,
     MessageFinished,
     MessageStarted,
+    Scope,
     StepFinished,
     StepProgress,
     StepStarted,
@@ -77,7 +78,7 @@ class Ledger:
             case ToolStarted():
                 return self._start(self._tools, event.call, event, f"tool call {event.call}")
             case ToolOutput():
-                return [*self._missing_tool(event.call), event]
+                return [*self._missing_tool(event), event]
             case ToolFinished():
                 return self._finish_tool(event)
             case StepStarted():
@@ -87,9 +88,13 @@ class Ledger:
             case _:
                 return [event]
 
-    def block_streams(self) -> list[BlockKey]:
-        """The blocks that are open."""
-        return list(self._blocks)
+    def open_blocks(self) -> dict[BlockKey, Scope]:
+        """The blocks that are open, with the scope that each began in."""
+        return {key: started.scope for key, (started, _) in self._blocks.items()}
+
+    def scope_of_tool(self, call: str) -> Scope:
+        """The scope that an open tool call began in."""
+        return self._tools[call].scope if call in self._tools else ()
 
     def heard(self, message: str, index: int, text: str) -> None:
         """A redacted delta went out: the finished content is built from these."""
@@ -193,11 +198,12 @@ class Ledger:
         self.repairs.append(f"block {index} of message {message} was not started")
         return self._start_block(BlockStarted(message=message, index=index, scope=event.scope))
 
-    def _missing_tool(self, call: str) -> list[AnyEvent]:
+    def _missing_tool(self, event: ToolOutput) -> list[AnyEvent]:
+        call = event.call
         if call in self._tools:
             return []
         self.repairs.append(f"tool call {call} was not started")
-        self._tools[call] = ToolStarted(call=call, name="unknown")
+        self._tools[call] = ToolStarted(call=call, name="unknown", scope=event.scope)
         return [self._tools[call]]
 
 

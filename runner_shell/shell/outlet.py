@@ -19,17 +19,34 @@ from ..journal import Journal
 from ..link.runner import RunnerLink
 from ..protocol import codec
 from ..protocol.events import (
+    JSON,
     BlockDelta,
     BlockFinished,
+    CommandDone,
+    CommandFailed,
+    Gap,
+    RequestClosed,
+    RequestOpened,
+    Scope,
+    SessionFinished,
+    SessionSaved,
+    SessionStarted,
     ToolFinished,
     ToolOutput,
-    UnknownEvent,
+    TurnFinished,
+    TurnStarted,
     Warning_,
 )
 from ..redaction import Redactor, Stream
 from .ledger import AnyEvent, Ledger
 
 Tap = Callable[[bytes], None]
+
+_SHELLS_OWN = (
+    SessionStarted | SessionFinished | SessionSaved | TurnStarted | TurnFinished | RequestOpened
+    | RequestClosed | CommandDone | CommandFailed | Gap
+)  # fmt: skip
+"""What an adapter cannot say: else a turn could have two endings, or a question no book."""
 
 
 class Outlet:
@@ -69,7 +86,10 @@ class Outlet:
         try:
             event = codec.decode_payload(payload)
         except RemoteProtocolError as error:
-            self.say(Warning_(code="invalid_event", message=f"an event was dropped: {error}"), turn)
+            self._drop(str(error), turn)
+            return
+        if isinstance(event, _SHELLS_OWN):
+            self._drop(f"{event.__struct_config__.tag!r} is the shell's to say", turn)
             return
         self._admit(event, turn)
 
@@ -80,13 +100,16 @@ class Outlet:
 
     def close_open_things(self, turn: str, *, waiting: bool) -> None:
         """Write the endings that a turn left out."""
-        for message, index in self.ledger.block_streams():
+        for message, index in self.ledger.open_blocks():
             self._flush_block(message, index, turn)
         for ending in self.ledger.close_all(keep_tools_and_steps=waiting):
             for piece in self._redacted(ending):
                 self._write(piece, turn)
         if not waiting:
             self._streams.clear()
+
+    def _drop(self, why: str, turn: str) -> None:
+        self.say(Warning_(code="invalid_event", message=f"an event was dropped: {why}"), turn)
 
     def _admit(self, event: AnyEvent, turn: str) -> None:
         if isinstance(event, BlockFinished):
@@ -106,28 +129,30 @@ class Outlet:
             text = self._stream(event.message, str(event.index)).feed(event.text)
             if not text:
                 return []
-            delta = BlockDelta(
-                message=self._redactor.text(event.message),
-                index=event.index,
-                text=text,
-                scope=tuple(map(self._redactor.text, event.scope)),
-            )
             self.ledger.heard(event.message, event.index, text)
-            return [delta]
+            return [self._delta(event.message, event.index, text, event.scope)]
         if isinstance(event, ToolOutput):
             text = self._stream("", event.call).feed(event.text)
             return [self._whole(replace(event, text=text))] if text else []
         return [self._whole(event)]
 
+    def _delta(self, message: str, index: int, text: str, scope: Scope) -> BlockDelta:
+        """A delta whose text is redacted already; a second time would see other edges."""
+        name = self._redactor.text(message)
+        return BlockDelta(
+            message=name, index=index, text=text, scope=tuple(map(self._redactor.text, scope))
+        )
+
     def _whole(self, event: AnyEvent) -> AnyEvent:
         if self._redactor.registry.snapshot.pattern is None:
             return event
-        plain = msgspec.to_builtins(event)
-        redacted = self._redactor.value(plain)
-        if redacted == plain:
-            return event
-        kept = {name: plain[name] for name in _closed_fields(type(event)) if name in plain}
-        return msgspec.convert(redacted | kept, type(event))
+        changed: dict[str, JSON] = {}
+        for field in _open_fields(type(event)):
+            plain = msgspec.to_builtins(getattr(event, field))
+            redacted = self._redactor.value(plain)
+            if redacted != plain:
+                changed[field] = redacted
+        return replace(event, **changed) if changed else event
 
     def _stream(self, message: str, part: str) -> Stream:
         key = (message, part)
@@ -139,16 +164,17 @@ class Outlet:
     def _flush_block(self, message: str, index: int, turn: str) -> None:
         stream = self._streams.pop((message, str(index)), None)
         rest = stream.flush() if stream is not None else ""
-        if rest and (message, index) in self.ledger.block_streams():
+        scope = self.ledger.open_blocks().get((message, index))
+        if rest and scope is not None:
             self.ledger.heard(message, index, rest)
-            name = self._redactor.text(message)
-            self._write(BlockDelta(message=name, index=index, text=rest), turn)
+            self._write(self._delta(message, index, rest, scope), turn)
 
     def _flush_tool(self, call: str, turn: str) -> None:
         stream = self._streams.pop(("", call), None)
         rest = stream.flush() if stream is not None else ""
         if rest:
-            self._write(self._whole(ToolOutput(call=call, text=rest)), turn)
+            scope = self.ledger.scope_of_tool(call)
+            self._write(self._whole(ToolOutput(call=call, text=rest, scope=scope)), turn)
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -165,10 +191,10 @@ class Outlet:
 
 
 @cache
-def _closed_fields(event: type[AnyEvent]) -> frozenset[str]:
-    """The fields that hold a word of the vocabulary, which is no secret even if one is alike."""
-    return frozenset(
-        field.encode_name
+def _open_fields(event: type[AnyEvent]) -> tuple[str, ...]:
+    """All fields but those that hold a word of the vocabulary, no secret even if one is alike."""
+    return tuple(
+        field.name
         for field in msgspec.structs.fields(event)
-        if get_origin(field.type) is Literal
-    ) | ({"type"} if event is not UnknownEvent else set())
+        if get_origin(field.type) is not Literal
+    )

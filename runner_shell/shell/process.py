@@ -10,14 +10,14 @@ import os
 import sys
 from pathlib import Path
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, Refused, TransportBroken
 from . import guardian, hygiene
 from .environment import (
     OWN_SECRETS,
+    TAKEN,
     Settings,
-    missing,
+    examine,
     not_honoured,
-    read_settings,
     read_token,
 )
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from .runner import Runner, RunnerSettings
 
     Stage = Callable[["Process"], AbstractAsyncContextManager["Connection"]]
+
+
+_STATE_ROOMS = ("shell", "framework")
 
 
 class Connection:
@@ -90,22 +93,30 @@ def take_environment(environ: MutableMapping[str, str]) -> dict[str, str]:
     Args:
         environ: `os.environ`.
     """
-    return dict(environ) | hygiene.take_secrets(environ, OWN_SECRETS)
+    return dict(environ) | hygiene.take_secrets(environ, TAKEN)
+
+
+def stand_in_for_closed_streams() -> None:
+    """Open what was started closed, or the first file opened would be stdin, stdout or stderr."""
+    modes = {"stdin": "r", "stdout": "w", "stderr": "w"}
+    for name, mode in modes.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 — for the whole process
 
 
 def main() -> NoReturn:
     """Run a runner from the environment alone: what a container starts."""
+    stand_in_for_closed_streams()
     environment = take_environment(os.environ)
     try:
-        settings = read_settings(environment)
-        problems = missing(settings)
-        if not settings.url:
+        settings, problems = examine(environment)
+        if not (environment.get("RUNNER_GATEWAY") or environment.get("WEBSOCKET_URL")):
             problems.append("RUNNER_GATEWAY is not set: give the base URL of a gateway")
         if problems:
             raise ConfigurationError(*problems)
+        run(Process(settings, environment), WebSocketStage)
     except ConfigurationError as error:
         refuse(error, environment)
-    run(Process(settings, environment), WebSocketStage)
 
 
 def refuse(error: ConfigurationError, environment: Mapping[str, str]) -> NoReturn:
@@ -130,11 +141,11 @@ def run(process: Process, stage: Stage) -> NoReturn:
     Args:
         process: What was found out.
         stage: Makes the connection, in the runner's loop.
+
+    Raises:
+        ConfigurationError: The state directory cannot be used.
     """
-    try:
-        _prepare(process)
-    except ConfigurationError as error:
-        refuse(error, process.environment)
+    _prepare(process)
     hygiene.make_undumpable()
     guardian.guard(
         lambda: _runner_main(process, stage),
@@ -143,9 +154,11 @@ def run(process: Process, stage: Stage) -> NoReturn:
 
 
 def _prepare(process: Process) -> None:
-    hygiene.private_directory(process.state_dir)
-    hygiene.private_directory(process.state_dir / "shell")
-    hygiene.private_directory(process.state_dir / "framework")
+    try:
+        for directory in (process.state_dir, *map(process.state_dir.joinpath, _STATE_ROOMS)):
+            hygiene.private_directory(directory)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"RUNNER_STATE_DIR: {error}") from error
     # The mark by which a runner finds its descendants, should the guardian die.
     os.environ[guardian.INSTANCE_VARIABLE] = process.instance
 
@@ -168,8 +181,9 @@ def _runner_main(process: Process, stage: Stage) -> int:
 async def _run_session(process: Process, stage: Stage) -> int:
     import asyncio
 
-    from ..redaction import Registry
-    from .outcome import write_termination_log
+    from ..redaction import Redactor, Registry
+    from .logs import log_to_stderr
+    from .outcome import EXIT_CODES, write_termination_log
     from .runner import Runner
     from .signals import Signals
 
@@ -177,6 +191,7 @@ async def _run_session(process: Process, stage: Stage) -> int:
     if process.settings.token_file is not None:
         own["BOT_TOKEN"] = read_token(process.settings)
     process.registry = Registry(hygiene.environment_secrets(process.environment) | own)
+    log_to_stderr(Redactor(process.registry).text, debug=process.settings.debug)
     async with stage(process) as connection:
         runner = Runner(
             _runner_settings(process),
@@ -191,6 +206,9 @@ async def _run_session(process: Process, stage: Stage) -> int:
                 connection.attach(runner)
             verdict, termination = await runner.run()
     write_termination_log(process.settings.termination_log, termination)
+    shown = connection.taps and verdict.exit_code == EXIT_CODES[verdict.outcome]
+    if verdict.exit_code and not shown:
+        print(f"runner-shell: {termination.outcome}: {termination.reason}", file=sys.stderr)
     if not process.settings.session and process.settings.state_dir is None:
         import shutil
 
@@ -240,11 +258,14 @@ def _runner_settings(process: Process) -> RunnerSettings:
 
 def _make_adapter(process: Process) -> Adapter:
     """Import and construct the adapter; runs in its thread, while the socket waits."""
+    import gc
+
     from ..adapter.discovery import load
 
+    gc.freeze()  # what the start made stays for good: it is never looked through again
+    gc.enable()
     adapter = load(process.settings.adapter)
-    own = set(OWN_SECRETS)
-    visible = {name: value for name, value in process.environment.items() if name not in own}
+    visible = {name: value for name, value in process.environment.items() if name not in TAKEN}
     return adapter(adapter.Settings.from_environment(visible))
 
 
@@ -264,16 +285,39 @@ class WebSocketStage:
 
 def websocket_dial(process: Process) -> Dial:
     """Dials the settings' gateway, with the token read again each time."""
-    url = process.settings.url
+    return dial_with(process, process.settings.url, lambda: read_token(process.settings))
+
+
+def dial_with(process: Process, url: str, read: Callable[[], str]) -> Dial:
+    """Dials an address; a token file that is just being replaced is like a gateway that is away.
+
+    Args:
+        process: Whose registry is to know every token that was used.
+        url: The WebSocket's address.
+        read: Gives the token at every dial.
+    """
 
     def token() -> str:
-        value = read_token(process.settings)
+        try:
+            value = read()
+        except ConfigurationError as error:
+            raise TransportBroken(str(error)) from error
         process.registry.add("BOT_TOKEN", value)
         return value
 
     async def dial() -> Socket:
+        import logging
+
         from ..transport.websocket import dial as dial_websocket
 
-        return await dial_websocket(url, token)
+        log = logging.getLogger("runner_shell")
+        log.debug("dialling %s", url.partition("?")[0])
+        try:
+            socket = await dial_websocket(url, token)
+        except (Refused, TransportBroken) as error:
+            log.debug("not connected: %s", error)
+            raise
+        log.debug("connected")
+        return socket
 
     return dial

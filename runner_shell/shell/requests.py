@@ -51,6 +51,9 @@ class RequestBook:
         answered_later: Called when a question nobody waits for any more was answered.
         prefix: What the ids begin with; unique for the process in its session.
         defer_seconds: How long a question that can be deferred holds its turn.
+
+    Attributes:
+        answers_due: Whether an answer came that nobody waited for, and no turn began with since.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class RequestBook:
         prefix: str,
         defer_seconds: float,
     ) -> None:
+        self.answers_due = False
         self._say = say
         self._answered_later = answered_later
         self._prefix = prefix
@@ -174,6 +178,7 @@ class RequestBook:
         for reply in waiters:
             reply(entry.answer)
         if not waiters and how in ("answered", "expired"):
+            self.answers_due = True
             self._answered_later()
 
     def _close_all(self, how: How) -> None:

@@ -11,14 +11,18 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..adapter.contract import Adapter, Capabilities, Continue, Ending, TurnInput, UserMessage
-from ..adapter.session import Session
-from ..adapter.turn import Turn
-from ..errors import AgentFailed, ConfigurationError, RemoteProtocolError
+from ..adapter.contract import (
+    Adapter,
+    Capabilities,
+    Continue,
+    Ending,
+    UserMessage,
+)
+from ..errors import ConfigurationError, RemoteProtocolError
 from ..journal import Journal, MemoryJournal
 from ..link.effects import (
     Acknowledged,
@@ -30,30 +34,26 @@ from ..link.effects import (
 )
 from ..link.runner import LinkSettings, RunnerLink
 from ..protocol import codec
+from ..protocol.commands import SessionStop
 from ..protocol.events import (
     JSON,
     Error,
     Event,
     Gap,
-    Outcome,
     SessionFinished,
     SessionSaved,
     SessionStarted,
-    TurnCause,
-    TurnFinished,
-    TurnStarted,
     Usage,
     Warning_,
 )
 from ..redaction import Redactor, Registry
 from ..transport.driver import Dial, LinkDriver
 from . import outcome as outcomes
-from .commands import CommandDesk
+from .commands import CommandDesk, stopped_by
 from .crossing import Pressure
 from .host import (
     AdapterHost,
     Asked,
-    Cancelled,
     Emitted,
     FromAdapter,
     Saved,
@@ -62,26 +62,16 @@ from .host import (
 )
 from .outcome import Termination, Verdict
 from .outlet import Outlet, Tap
-from .requests import RequestBook
+from .turns import Turns, Work
+
+if TYPE_CHECKING:  # imported where they are made, while the socket waits
+    from ..adapter.session import Session
+    from .requests import RequestBook
 
 log = logging.getLogger("runner_shell")
 
 INITIAL = "initial"
 """Id of the command that the initial prompt is."""
-
-
-class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn that is to be run.
-
-    Attributes:
-        input: What sets it going.
-        cause: The same in the vocabulary's words.
-        command: Id of the command that brought it, or empty.
-    """
-
-    input: TurnInput
-    cause: TurnCause
-    command: str = ""
 
 
 class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,22 +160,31 @@ class Runner:
         self._host = AdapterHost(self._on_adapter, self._pressure)
         self._welcome: asyncio.Future[Welcomed] = self._loop.create_future()
         self._verdict: asyncio.Future[Verdict] = self._loop.create_future()
-        self._interrupted: asyncio.Future[str] | None = None
         self._queue: deque[Work] = deque()
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
         self._ending_asked = False
-        self._turn: Turn | None = None
-        self._turns = 0
+        self._turn_count = 0
         self._last_ending: Ending | None = None
-        self._answers_due = False
-        self._adapter_stuck = False
         self._session: Session | None = None
         self._usage: Usage | None = None
         self._started_at = self._loop.time()
         self._grace_until: float | None = None
         self._early: list[CommandReceived] = []
         self._ready = False
+        self._working = False
+        self._finishing = False
+        self._finished = False
+        self._link_over = False
+        self._turns = Turns(
+            self._host,
+            self._outlet,
+            self._pressure,
+            stopped=self._verdict,
+            share=self._share,
+            durable=self._journal.durable,
+            complain=self._log_traceback,
+        )
         self.requests: RequestBook
         self.desk = CommandDesk(self)
 
@@ -194,7 +193,12 @@ class Runner:
     @property
     def turn_running(self) -> bool:
         """Whether a turn runs now."""
-        return self._turn is not None
+        return bool(self._turns.current)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the session is on its way out and begins nothing new."""
+        return self._finishing or self._verdict.done()
 
     @property
     def ready(self) -> bool:
@@ -203,11 +207,7 @@ class Runner:
 
     def interrupt(self, reason: str) -> bool:
         """End the running turn soon; False where none runs."""
-        if self._interrupted is None or self._turn is None:
-            return False
-        if not self._interrupted.done():
-            self._interrupted.set_result(reason)
-        return True
+        return self._turns.interrupt(reason)
 
     def stop(self, verdict: Verdict) -> None:
         """End the session now, with this verdict; the first order counts."""
@@ -228,7 +228,7 @@ class Runner:
 
     def say(self, event: Event) -> None:
         """An event of the shell's own, in the running turn if there is one."""
-        self._outlet.say(event, self._turn.id if self._turn is not None else "")
+        self._outlet.say(event, self._turns.current)
 
     def redact(self, text: str) -> str:
         """Redact a text that leaves by another way: stderr, the termination log."""
@@ -261,21 +261,23 @@ class Runner:
             if deadline is not None:
                 deadline.cancel()
             await self._end_link(carrying)
+        verdict = msgspec.structs.replace(verdict, reason=self.redact(verdict.reason))
         return verdict, Termination(
             outcome=verdict.outcome,
-            reason=self.redact(verdict.reason),
+            reason=verdict.reason,
             resumable=self._journal.durable,
             last_acked=self._link.acked if self._link.epoch is not None else None,
             cost=self._usage.cost_usd if self._usage is not None else None,
         )
 
     async def _live(self) -> Verdict:
-        self._host.start()
         await self._first_of(asyncio.create_task(self._driver.greeted.wait()), None)
+        self._host.start()
         loading = asyncio.ensure_future(self._host.load(self._make_adapter))
         refusal = await self._await_welcome()
         if refusal is not None:
             loading.cancel()
+            await self._host.stop(self._share(0.2))
             return refusal
         verdict = await self._start(loading)
         if verdict is None:
@@ -305,6 +307,8 @@ class Runner:
         )
 
     def _on_first_welcome(self, welcome: Welcomed) -> None:
+        from .requests import RequestBook
+
         prefix = f"req-{welcome.epoch}-"
         self.requests = RequestBook(
             self.say,
@@ -339,7 +343,7 @@ class Runner:
         if adapter is not None:
             capabilities = msgspec.to_builtins(adapter.capabilities)
             capabilities["commands"] = sorted(capabilities["commands"])
-            description = adapter.describe()
+            description = self._host.description
         self.say(
             SessionStarted(
                 epoch=self._link.epoch,
@@ -352,6 +356,8 @@ class Runner:
         )
 
     async def _open(self) -> Verdict | None:
+        from ..adapter.session import Session
+
         settings = self.settings
         self._session = Session(
             settings.session,
@@ -386,12 +392,13 @@ class Runner:
         for received in self._early:
             self.desk.apply(received)
         self._early.clear()
+        self._working = True
         while True:
             if self._verdict.done():
                 return self._verdict.result()
             if self._queue:
                 await self._run_turn(self._queue.popleft())
-                if self._adapter_stuck:
+                if self._turns.stuck:
                     return self._verdict.result() if self._verdict.done() else self._stuck()
                 continue
             if self._work_is_over():
@@ -417,14 +424,16 @@ class Runner:
 
     def _work_is_over(self) -> bool:
         waiting = self._last_ending is not None and self._last_ending.outcome == "waiting"
-        if waiting and self.requests.has_open:
-            return False
-        return self._ending_asked or not self.settings.interactive
+        if self._ending_asked:
+            return True
+        return not self.settings.interactive and not (waiting and self.requests.has_open)
 
     def _natural_end(self) -> Verdict:
         ending = self._last_ending
         if ending is None:
             return Verdict.of("completed", "the session ended without a turn")
+        if ending.outcome == "waiting" and self._ending_asked:
+            return Verdict.of("stopped", "the session was ended while a question was open")
         return Verdict.of(ending.outcome, ending.reason)
 
     def _idle(self) -> Verdict:
@@ -448,86 +457,17 @@ class Runner:
         return True
 
     async def _run_turn(self, work: Work) -> None:
-        self._turns += 1
-        turn = Turn(f"turn-{self._link.epoch}-{self._turns}", work.input, self._host.port)
-        self._turn = turn
-        self._interrupted = self._loop.create_future()
-        began = self._loop.time()
-        self._outlet.say(_turn_started(work), turn.id)
-        returned = self._host.turn(turn)
-        ending, outcome = await self._await_ending(returned)
-        turn.finish()
-        ending, outcome = self._honest(ending, outcome)
-        waiting = outcome == "waiting"
-        if not waiting:
-            self.requests.cancel()
-        self._outlet.close_open_things(turn.id, waiting=waiting)
-        self._add_usage(ending.usage)
-        self._outlet.say(
-            TurnFinished(
-                outcome=outcome,
-                reason=ending.reason,
-                usage=ending.usage,
-                cost_usd=ending.usage.cost_usd if ending.usage is not None else None,
-                duration_seconds=round(self._loop.time() - began, 6),
-            ),
-            turn.id,
+        self._turn_count += 1
+        done = await self._turns.run(
+            f"turn-{self._link.epoch}-{self._turn_count}", work, self.requests
         )
-        self._turn = None
-        self._interrupted = None
-        self._last_ending = ending
-        if waiting and self._answers_due:
+        self._last_ending = done.ending
+        self._add_usage(done.ending.usage)
+        if done.waiting and self.requests.answers_due:
             self._on_late_answer()
-        if returned.done() and returned.exception() is not None:
+        self.requests.answers_due = False
+        if done.raised:
             await self._reopen()
-
-    async def _await_ending(self, returned: asyncio.Future[Ending]) -> tuple[Ending, Outcome]:
-        """Wait for the turn; an interrupt, the deadline and a stop share one path.
-
-        Source: "tell → grace → cancel → grace → fence. Pressure never holds an interrupt back."
-        """
-        assert self._interrupted is not None, "set at the turn's start"
-        any_of: set[asyncio.Future[Any]] = {returned, self._verdict, self._interrupted}
-        await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
-        if returned.done():
-            return self._ending_of(returned)
-        order: Outcome = "interrupted"
-        reason = ""
-        if self._verdict.done():
-            verdict = self._verdict.result()
-            order, reason = verdict.outcome, verdict.reason
-            self.requests.defer_all()
-        else:
-            reason = self._interrupted.result()
-        self._pressure.release()
-        reacted = await self._tell_then_cancel(returned, reason)
-        if not reacted:
-            self._adapter_stuck = True
-            self.say(Error(code="adapter_stuck", message=_STUCK, origin="adapter"))
-            return Ending("interrupted", reason or order), order
-        ending, _ = self._ending_of(returned, ordered=True)
-        if ending.outcome == "completed":
-            return ending, "completed"  # it was done before it heard
-        if ending.outcome == "waiting" and self._journal.durable:
-            return ending, "waiting"
-        return Ending("interrupted", reason or ending.reason, ending.usage), order
-
-    async def _tell_then_cancel(self, returned: asyncio.Future[Ending], reason: str) -> bool:
-        grace = self._share(0.4)
-        telling = asyncio.ensure_future(self._host.interrupt(reason))
-        either: set[asyncio.Future[Any]] = {telling, returned}
-        await asyncio.wait(either, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-        told = telling.done() and telling.exception() is None and telling.result()
-        if not telling.done():
-            telling.cancel()
-        elif telling.exception() is not None:
-            self._log_traceback("the adapter's interrupt failed", telling.exception())
-        if told:
-            await asyncio.wait({returned}, timeout=grace)
-        if not returned.done():
-            self._host.cancel(returned)
-            await asyncio.wait({returned}, timeout=self._share(0.4))
-        return returned.done()
 
     def _share(self, share: float) -> float:
         """A share of the grace, or of what is left of it once the process must end."""
@@ -535,50 +475,6 @@ class Runner:
         if self._grace_until is not None:
             left = max(0.0, self._grace_until - self._loop.time())
         return left * share
-
-    def _ending_of(
-        self, returned: asyncio.Future[Ending], *, ordered: bool = False
-    ) -> tuple[Ending, Outcome]:
-        error = returned.exception()
-        if error is None:
-            ending: Any = returned.result()
-            if isinstance(ending, Ending):
-                return ending, ending.outcome
-            message = f"turn() returned {type(ending).__name__} where it must return an Ending"
-            self.say(Error(code="no_ending", message=message, origin="adapter"))
-            return Ending("failed", message), "failed"
-        if isinstance(error, Cancelled) and ordered:
-            return Ending("interrupted"), "interrupted"
-        ending = self._say_error(error)
-        return ending, "failed"
-
-    def _say_error(self, error: BaseException) -> Ending:
-        if isinstance(error, AgentFailed):
-            code, retryable, message = error.code, error.retryable, str(error)
-            self.say(Error(code=code, message=message, retryable=retryable))
-            return Ending("failed", message)
-        if isinstance(error, ConfigurationError):
-            self.say(Error(code="configuration", message=str(error), origin="configuration"))
-            return Ending("failed", str(error))
-        message = f"{type(error).__name__}: {error}"
-        if isinstance(error, Cancelled):
-            message = "the adapter cancelled its own turn"
-        self._log_traceback("the turn raised", error)
-        self.say(Error(code="adapter_raised", message=message, origin="adapter"))
-        return Ending("failed", message)
-
-    def _honest(self, ending: Ending, outcome: Outcome) -> tuple[Ending, Outcome]:
-        """Source: "Returning with something still open and no honest Ending is a failure"."""
-        left = self._outlet.ledger.open_things()
-        if outcome == "completed" and left:
-            message = f"turn() returned 'completed' with something open: {', '.join(left[:5])}"
-            self.say(Error(code="left_open", message=message, origin="adapter"))
-            return Ending("failed", message, ending.usage), "failed"
-        if outcome == "waiting" and not self.requests.has_open and not self._answers_due:
-            message = "turn() returned 'waiting' but no question is open"
-            self.say(Error(code="waits_for_nothing", message=message, origin="adapter"))
-            return Ending("failed", message, ending.usage), "failed"
-        return ending, outcome
 
     async def _reopen(self) -> None:
         """Source: "If it raises or is cancelled, the shell closes and reopens the adapter"."""
@@ -605,6 +501,8 @@ class Runner:
                 if self._link.settled:
                     self._settled.set()
             case CommandReceived(command):
+                if self._finished:
+                    return  # not acknowledged, so that the next process gets it
                 self._journal.accept(command.seq, codec.encode_command(command))
                 self._link.command_journaled(command.seq)
                 self._take_command(effect)
@@ -616,11 +514,13 @@ class Runner:
                 pass  # the connection's own: the driver carried it out
 
     def _take_command(self, received: CommandReceived) -> None:
-        """Commands that come before the session is started wait for it."""
-        if self._ready and self._session is not None:
+        """Commands that come before the work begins wait, in order; one to stop counts at once."""
+        if self._working:
             self.desk.apply(received)
-        else:
-            self._early.append(received)
+            return
+        self._early.append(received)
+        if isinstance(received.command, SessionStop):
+            self.stop(stopped_by(received.command))
 
     def _on_refusal(self, refusal: GaveUp) -> None:
         reason = f"the gateway refused this runner for good: {refusal.reason}"
@@ -630,12 +530,14 @@ class Runner:
         self.stop(Verdict(outcome="failed", reason=reason, exit_code=code))
 
     def _on_adapter(self, said: FromAdapter) -> None:
+        if not self._ready:
+            return  # `session.finished` is the last word, whatever a stuck adapter says
         match said:
             case Emitted(turn, payload):
                 self._link.progress += 1
-                if turn == "" or (self._turn is not None and turn == self._turn.id):
+                if turn in ("", self._turns.current):
                     self._outlet.emitted(payload, turn)
-                    self._pressure.update(self._journal.backlog_bytes)
+                self._pressure.update(self._journal.backlog_bytes, taken=len(payload))
             case Asked(request, key, may_defer, reply):
                 self.requests.ask(request, key, may_defer, reply)
             case Withdrawn(key, reply):
@@ -649,10 +551,8 @@ class Runner:
 
     def _on_late_answer(self) -> None:
         """A question was answered that no task waits for: a turn goes on with it."""
-        if self._turn is not None:
-            self._answers_due = True
-            return
-        self._answers_due = False
+        if self._turns.current:
+            return  # `answers_due` says so at its end
         if not any(work.cause == "answers" for work in self._queue):
             self.enqueue(Work(input=Continue(cause="answers"), cause="answers"))
 
@@ -661,9 +561,11 @@ class Runner:
     async def _finish(self, verdict: Verdict) -> Verdict:
         if self._grace_until is None:
             self._grace_until = self._loop.time() + self.settings.grace_seconds
+        self._finishing = True
+        for received in self._early:
+            self.desk.refuse(received)
+        await self.desk.close()
         await self._close_adapter()
-        if self._link.epoch is None:
-            return verdict
         self.requests.cancel()
         self._outlet.close_open_things("", waiting=False)
         self._settled.clear()
@@ -678,17 +580,24 @@ class Runner:
             )
         )
         self._ready = False
+        self._finished = True
         if await self._flushed():
             return verdict
         # Source: "75 … or the ending was not acknowledged within the grace: retry".
-        if verdict.exit_code == outcomes.BAD_CONFIGURATION:
+        if verdict.exit_code in (outcomes.BAD_CONFIGURATION, outcomes.SHELL_FAULT):
             return verdict
         reason = f"{verdict.reason or verdict.outcome}; not everything was acknowledged in time"
         return Verdict(outcome=verdict.outcome, reason=reason, exit_code=outcomes.TRANSIENT)
 
     async def _close_adapter(self) -> None:
-        if self._host.adapter is None or self._adapter_stuck:
+        if self._turns.stuck:
             return
+        if self._host.adapter is not None:
+            await self._close_framework()
+        await self._host.stop(self._share(0.2))
+        self._host.crossing.drain()
+
+    async def _close_framework(self) -> None:
         closing = asyncio.ensure_future(self._host.close())
         done, _ = await asyncio.wait({closing}, timeout=self._share(0.5))
         if not done:
@@ -699,18 +608,16 @@ class Runner:
             self._log_traceback("the adapter's close() raised", error)
             message = f"the adapter's close() raised {type(error).__name__}: {error}"
             self.say(Warning_(code="close_raised", message=message))
-        await self._host.stop(self._share(0.2))
-        self._host.crossing.drain()
 
     async def _flushed(self) -> bool:
         try:
             async with asyncio.timeout(max(0.05, self._share(1.0))):
-                while not self._link.settled:
+                while not (self._link.settled or self._link_over):
                     self._settled.clear()
                     await self._settled.wait()
         except TimeoutError:
             return False
-        return True
+        return self._link.settled
 
     async def _carry(self) -> None:
         try:
@@ -724,6 +631,9 @@ class Runner:
             code = outcomes.SHELL_FAULT
             reason = f"the shell failed: {type(error).__name__}: {error}"
             self.stop(Verdict(outcome="failed", reason=reason, exit_code=code))
+        finally:
+            self._link_over = True
+            self._settled.set()
 
     async def _end_link(self, carrying: asyncio.Task[None]) -> None:
         await self._driver.close()
@@ -759,14 +669,3 @@ class Runner:
 
         text = "".join(traceback.format_exception(error))
         log.error("%s\n%s", what, self.redact(text))
-
-
-_STUCK = (
-    "the adapter reacted neither to the interrupt nor to being cancelled; its turn is ended and "
-    "the process with it"
-)
-
-
-def _turn_started(work: Work) -> TurnStarted:
-    content = work.input.content if isinstance(work.input, UserMessage) else None
-    return TurnStarted(cause=work.cause, input=content, command=work.command)

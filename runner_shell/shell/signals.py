@@ -62,10 +62,16 @@ class Signals:
     def _interrupt(self) -> None:
         self._interrupts += 1
         if self._interrupts == 1 and self._with_terminal and self._runner.interrupt("Ctrl-C"):
+            self._tell("interrupting the turn; Ctrl-C again stops the session")
             return
         if self._interrupts >= (3 if self._with_terminal else 2):
             os._exit(outcomes.STOPPED)
+        self._tell("stopping in order; Ctrl-C again ends at once")
         self._stop(Verdict.of("stopped", "stopped by Ctrl-C"))
+
+    def _tell(self, what: str) -> None:
+        if self._with_terminal:
+            print(f"runner-shell: {what}", file=sys.stderr)
 
     def _stop(self, verdict: Verdict) -> None:
         """Stop in order; should even that hang, the guardian ends it."""

@@ -66,21 +66,31 @@ class HostedSession:
         Raises:
             AssertionError: It did not come, or the session ended without it.
         """
+
+        def found() -> list[dict[str, JSON]]:
+            return [event for event in self.of_type(type) if fields.items() <= event.items()]
+
+        await self.until(lambda: len(found()) >= count, f"{type} {fields}")
+        return found()[count - 1]
+
+    async def until(self, what: Callable[[], object], name: str = "such event") -> None:
+        """Wait until this is true of what was stored.
+
+        Raises:
+            AssertionError: It did not become true, or the session ended before.
+        """
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-        while True:
-            found = [event for event in self.of_type(type) if fields.items() <= event.items()]
-            if len(found) >= count:
-                return found[count - 1]
+        while not what():
             left = deadline - asyncio.get_running_loop().time()
             seen = [event["type"] for event in self.events]
-            assert left > 0, f"no {type} {fields} within {WAIT_SECONDS} s; seen: {seen}"
-            assert not self._ended.done(), f"the session ended without {type} {fields}: {seen}"
+            assert left > 0, f"no {name} within {WAIT_SECONDS} s; seen: {seen}"
+            assert not self._ended.done(), f"the session ended without {name}: {seen}"
             self._news.clear()
+            news = asyncio.ensure_future(self._news.wait())
             await asyncio.wait(
-                {asyncio.ensure_future(self._news.wait()), self._ended},
-                timeout=left,
-                return_when=asyncio.FIRST_COMPLETED,
+                {news, self._ended}, timeout=left, return_when=asyncio.FIRST_COMPLETED
             )
+            news.cancel()
 
     async def end(self) -> Verdict:
         """Wait for the session's own end."""
