@@ -145,6 +145,9 @@ def events(
 
 def main() -> None:
     """The entry point: bad input is said in one sentence each, with exit code 2."""
+    from ..shell.process import stand_in_for_closed_streams
+
+    stand_in_for_closed_streams()
     try:
         app()
     except ConfigurationError as error:

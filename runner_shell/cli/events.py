@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
@@ -15,8 +16,13 @@ from ..gateway.core import GatewayCore, SessionInfo
 from ..gateway.sqlite import SqliteStore
 from ..gateway.store import DEFAULT_TENANT
 from ..gateway.tokens import Principal, Role
+from ..shell.environment import read_given, read_token
 from .logs import log_to_stderr
+from .options import in_options
 from .view import EventView
+
+if TYPE_CHECKING:
+    from .person import Person
 
 PAGE = 1000
 
@@ -30,13 +36,26 @@ def show_events(
         ConfigurationError: Neither a store nor a gateway, or one that cannot be read.
     """
     log_to_stderr(debug=False)
-    gateway = gateway or ("" if store else os.environ.get("RUNNER_GATEWAY", ""))
-    if bool(store) == bool(gateway):
+    given = gateway or ("" if store else os.environ.get("RUNNER_GATEWAY", ""))
+    if bool(store) == bool(given):
         raise ConfigurationError(
             "name one place to read from: --store FILE, or --gateway URL with --token-file FILE"
         )
-    source = StoreSource(store) if store else GatewaySource(gateway, token_file)
+    source = StoreSource(store) if store else GatewaySource(_person(gateway, given, token_file))
     asyncio.run(_show(source, session, since, json_lines))
+
+
+def _person(typed_gateway: str, gateway: str, token_file: str) -> Person:
+    from .person import Person
+
+    settings, problems = read_given({"RUNNER_GATEWAY": gateway, "BOT_TOKEN_FILE": token_file})
+    if not token_file:
+        problems.append("BOT_TOKEN_FILE is missing: name the file with your token")
+    if problems:
+        typed = {"BOT_TOKEN_FILE"} | ({"RUNNER_GATEWAY"} if typed_gateway else set())
+        raise in_options(ConfigurationError(*problems), typed)
+    name = "--gateway" if typed_gateway else "RUNNER_GATEWAY"
+    return Person(gateway, read_token(settings), given_by=(name, "--token-file"))
 
 
 async def _show(
@@ -91,10 +110,8 @@ class StoreSource:
 class GatewaySource:
     """Asks a gateway."""
 
-    def __init__(self, url: str, token_file: str) -> None:
-        from .person import Person
-
-        self._person = Person.from_file(url, token_file)
+    def __init__(self, person: Person) -> None:
+        self._person = person
 
     async def sessions(self) -> list[str]:
         """A line each."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
@@ -20,26 +18,13 @@ class Person:
     Args:
         url: The gateway's base URL.
         token: The person's token.
+        given_by: The options or variables that named the gateway and brought the token.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, given_by: tuple[str, str]) -> None:
         self._url = url.rstrip("/")
         self._token = token
-
-    @classmethod
-    def from_file(cls, url: str, token_file: str) -> Person:
-        """Read the token from its file.
-
-        Raises:
-            ConfigurationError: No file named, or it cannot be read.
-        """
-        if not token_file:
-            raise ConfigurationError("--token-file is missing: name the file with your token")
-        try:
-            token = Path(token_file).read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"--token-file cannot be read: {error}") from error
-        return cls(url, token)
+        self._url_from, self._token_from = given_by
 
     async def create_session(self, id: str) -> str | None:
         """Create a session and return its runner's token; None where this token cannot.
@@ -90,19 +75,19 @@ class Person:
             what = str(error) or type(error).__name__
             raise ConfigurationError(
                 f"the gateway {self._url} cannot be reached ({what}): is it running, and is "
-                "--gateway its base URL?"
+                f"{self._url_from} its base URL?"
             ) from error
 
     def _refused(self, response: httpx.Response) -> ConfigurationError:
-        hint = " (--token-file)" if response.status_code in (401, 403) else ""
+        name = self._token_from if response.status_code in (401, 403) else self._url_from
         return ConfigurationError(
-            f"the gateway {self._url} answered {response.status_code}{hint}: {_reason(response)}"
+            f"{name}: the gateway {self._url} answered {response.status_code}: {_reason(response)}"
         )
 
 
 def _reason(response: httpx.Response) -> str:
     try:
         body = response.json()
-    except json.JSONDecodeError:
+    except ValueError:
         return response.text[:200]
     return str(body.get("detail") or body.get("title") or body) if isinstance(body, dict) else ""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import msgspec
 
 from ..errors import ConfigurationError
 from ..shell import process as processes
-from ..shell.environment import OWN_SECRETS, Settings, missing, read_settings, read_token
+from ..shell.environment import TAKEN, Settings, examine, read_token
 from ..shell.process import Connection, Process
+from .options import OPTIONS, in_options
 
 if TYPE_CHECKING:
     from ..transport.socket import Socket
-    from .terminal import Keyboard
+    from .terminal import Keyboard, Submit
+
+P = ParamSpec("P")
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,18 +36,6 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     interactive: bool
     json_lines: bool
-
-
-OPTIONS = {
-    "adapter": ("--adapter", "RUNNER_ADAPTER"),
-    "prompt": ("--prompt", "PROMPT"),
-    "workspace": ("--workspace", "WORKSPACE_PATH"),
-    "gateway": ("--gateway", "RUNNER_GATEWAY"),
-    "token_file": ("--token-file", "BOT_TOKEN_FILE"),
-    "session": ("--session", "SESSION_ID"),
-    "state_dir": ("--state-dir", "RUNNER_STATE_DIR"),
-}
-"""Each option and the variable that it beats."""
 
 
 def run_session(options: RunOptions) -> None:
@@ -63,32 +54,24 @@ def run_session(options: RunOptions) -> None:
         overlay["INTERACTIVE"] = "true"
     if options.gateway:
         environment.pop("WEBSOCKET_URL", None)  # the option beats every variable
-    settings = _checked(environment | overlay, set(overlay))
-    process = Process(settings, environment | overlay)
-    stage = _gateway_stage if settings.gateway else _embedded_stage
-    if settings.websocket_url:
-        stage = _websocket_stage
-
-    def on_stage(process: Process) -> AbstractAsyncContextManager[Connection]:
-        return stage(process, options)
-
-    processes.run(process, on_stage)
-
-
-def _checked(environment: dict[str, str], typed: set[str]) -> Settings:
-    """Read the settings and look for every other problem, so that all are told at once."""
-    problems: list[str] = []
-    settings = Settings()
     try:
-        settings = read_settings(environment)
+        settings = _checked(environment | overlay)
+        process = Process(settings, environment | overlay)
+        stage = _gateway_stage if settings.gateway else _embedded_stage
+        if settings.websocket_url:
+            stage = _websocket_stage
+        processes.run(process, lambda process: stage(process, options))
     except ConfigurationError as error:
-        problems += error.problems
-        settings = Settings(adapter=environment.get("RUNNER_ADAPTER", ""), prompt="?")
-    else:
-        problems += [problem for problem in missing(settings) if "SESSION_ID" not in problem]
+        raise in_options(error, overlay) from error
+
+
+def _checked(environment: dict[str, str]) -> Settings:
+    """Read the settings and look for every other problem, so that all are told at once."""
+    settings, problems = examine(environment)
+    problems = [one for one in problems if not one.startswith("SESSION_ID is not set")]
     problems += _adapter_problems(settings.adapter, environment, thoroughly=bool(problems))
     if problems:
-        raise ConfigurationError(*dict.fromkeys(_in_options(one, typed) for one in problems))
+        raise ConfigurationError(*problems)
     return settings
 
 
@@ -103,21 +86,12 @@ def _adapter_problems(name: str, environment: dict[str, str], *, thoroughly: boo
     try:
         adapter = discovery.load(name)
         adapter.Settings.from_environment(
-            {key: value for key, value in environment.items() if key not in OWN_SECRETS}
+            {key: value for key, value in environment.items() if key not in TAKEN}
         )
     except ConfigurationError as error:
         prefix = "RUNNER_ADAPTER: " if name not in discovery.installed() else ""
         return [prefix + problem for problem in error.problems]
     return []
-
-
-def _in_options(problem: str, typed: set[str]) -> str:
-    """Name the option where it was typed, and beside the variable where nothing was set."""
-    for option, variable in OPTIONS.values():
-        if variable in typed or f"{variable} is not set" in problem:
-            name = option if variable in typed else f"{option} or {variable}"
-            problem = problem.replace(variable, name)
-    return problem
 
 
 @asynccontextmanager
@@ -166,34 +140,34 @@ async def _embedded_stage(process: Process, options: RunOptions) -> AsyncIterato
 @asynccontextmanager
 async def _gateway_stage(process: Process, options: RunOptions) -> AsyncIterator[Connection]:
     """A gateway at a URL, with a person's token or a runner's."""
-    from ..transport.websocket import dial as dial_websocket
     from .logs import log_to_stderr
     from .person import Person
 
     log_to_stderr(debug=process.settings.debug)
-    given = read_token(process.settings)
-    person = Person(process.settings.gateway, given)
+    settings = msgspec.structs.replace(process.settings, session=process.session)
+    person = Person(
+        settings.gateway,
+        read_token(settings),
+        given_by=_given_by(settings, options),
+    )
     created = await person.create_session(process.session)
-    if created is not None:
-        process.registry.add("RUNNER_TOKEN", created)
-    base = process.settings.gateway.rstrip("/")
-    url = f"ws{base.removeprefix('http')}/sessions/{process.session}/runner"
-
-    def token() -> str:
-        if created is not None:
-            return created
-        value = read_token(process.settings)
-        process.registry.add("BOT_TOKEN", value)
-        return value
-
-    async def dial() -> Socket:
-        return await dial_websocket(url, token)
+    dial = processes.dial_with(process, settings.url, lambda: created or read_token(settings))
 
     async def submit(command: dict[str, Any]) -> str:
-        return await person.send(process.session, command)
+        try:
+            return await person.send(process.session, command)
+        except ConfigurationError as error:  # away just now; the session itself goes on
+            return str(error)
 
     with Terminal(process, options, submit) as tap:
         yield Connection(dial, tap)
+
+
+def _given_by(settings: Settings, options: RunOptions) -> tuple[str, str]:
+    gateway = "--gateway" if options.gateway else "RUNNER_GATEWAY"
+    if settings.token_file is None:
+        return gateway, "BOT_TOKEN"
+    return gateway, "--token-file" if options.token_file else "BOT_TOKEN_FILE"
 
 
 @asynccontextmanager
@@ -211,8 +185,8 @@ async def _websocket_stage(process: Process, options: RunOptions) -> AsyncIterat
 class Terminal:
     """What watches: the view or JSON lines, and the keyboard where somebody can type."""
 
-    def __init__(self, process: Process, options: RunOptions, submit: Any) -> None:
-        self._interactive = process.settings.interactive
+    def __init__(self, process: Process, options: RunOptions, submit: Submit) -> None:
+        self._process = process
         self._json_lines = options.json_lines
         self._submit = submit
         self._keyboard: Keyboard | None = None
@@ -222,14 +196,20 @@ class Terminal:
         from .terminal import Keyboard
         from .view import EventView
 
-        show: Callable[[bytes], None] = _print_line
+        show = _even_if_nobody_reads(_print_line)
         if not self._json_lines:
             view = EventView.for_stdout()
-            show, self._finish = view.show, view.finish
-        show = _until_nobody_reads(show)
-        if not (sys.stdin.isatty() or self._interactive):
+            show = _even_if_nobody_reads(view.show)
+            self._finish = _even_if_nobody_reads(view.finish)
+        interactive = self._process.settings.interactive
+        if not (interactive or sys.stdin.isatty()):
             return show
-        keyboard = self._keyboard = Keyboard(self._submit, interactive=self._interactive)
+        keyboard = self._keyboard = Keyboard(
+            self._submit,
+            descriptor=sys.stdin.fileno(),
+            interactive=interactive,
+            prefix=f"key-{self._process.instance}",
+        )
         keyboard.listen()
 
         def tap(event: bytes) -> None:
@@ -244,23 +224,19 @@ class Terminal:
         self._finish()
 
 
-def _print_line(event: bytes) -> None:
-    sys.stdout.buffer.write(event + b"\n")
+def _print_line(encoded: bytes) -> None:
+    sys.stdout.buffer.write(encoded + b"\n")
     sys.stdout.buffer.flush()
 
 
-def _until_nobody_reads(show: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    """Show events until the reader of a pipe is gone; the session itself goes on."""
-    reading = True
+def _even_if_nobody_reads(show: Callable[P, None]) -> Callable[P, None]:
+    """Show until the reader of a pipe is gone; the session itself goes on."""
 
-    def guarded(event: bytes) -> None:
-        nonlocal reading
-        if not reading:
-            return
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            show(event)
+            show(*args, **kwargs)
         except BrokenPipeError:
-            reading = False
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 — for the rest of the process
+            # The descriptor itself, so that what is buffered already has somewhere to go too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     return guarded

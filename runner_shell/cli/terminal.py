@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import stat
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +15,8 @@ from ..protocol.events import JSON, RequestClosed, RequestOpened
 
 Submit = Callable[[dict[str, Any]], Awaitable[str]]
 """Sends a command the way all commands go; returns the refusal's text, or nothing."""
+
+CHUNK_BYTES = 65536
 
 
 class Keyboard:
@@ -24,15 +28,23 @@ class Keyboard:
 
     Args:
         submit: Sends a command.
+        descriptor: Where to read.
         interactive: Whether messages are taken.
+        prefix: What the commands' ids begin with; unique for the process, because a session that
+            goes on remembers the ids of the one before.
     """
 
-    def __init__(self, submit: Submit, *, interactive: bool) -> None:
+    def __init__(self, submit: Submit, *, descriptor: int, interactive: bool, prefix: str) -> None:
         self._submit = submit
+        self._descriptor = descriptor
         self._interactive = interactive
+        self._prefix = prefix
         self._open: dict[str, RequestOpened] = {}
         self._typed = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._unfinished = b""
+        self._reading = False
+        self._commands: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._sending: asyncio.Task[None] | None = None
 
     def tap(self, event: bytes) -> None:
         """Follow which questions are open."""
@@ -43,24 +55,42 @@ class Keyboard:
             self._open.pop(payload.id, None)
 
     def listen(self) -> None:
-        """Read lines from stdin while the loop runs, where somebody can type there."""
+        """Read lines while the loop runs, where somebody can type, or had typed into a file."""
         loop = asyncio.get_running_loop()
+        self._sending = loop.create_task(self._send_in_order())
+        self._reading = True
         try:
-            loop.add_reader(sys.stdin.fileno(), self._on_input)
-        except (OSError, ValueError):
-            return  # no stdin, or a file: nobody types there
+            loop.add_reader(self._descriptor, self._on_input)
+        except OSError:  # it cannot be waited for
+            self._reading = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            while self._reading:
+                self._on_input()
 
     def stop(self) -> None:
-        """Read no more."""
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        """Read and send no more."""
+        self._stop_reading()
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def _stop_reading(self) -> None:
+        self._reading = False
+        asyncio.get_running_loop().remove_reader(self._descriptor)
 
     def _on_input(self) -> None:
-        line = sys.stdin.readline()
-        if line:
-            self.typed(line.strip())
+        # Not readline(): it waits for the end of a line, and hides the lines behind it.
+        try:
+            chunk = os.read(self._descriptor, CHUNK_BYTES)
+        except BlockingIOError:
             return
-        self.stop()
-        if self._interactive:
+        except OSError:  # the terminal is gone
+            chunk = b""
+        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
+        if not chunk:
+            self._stop_reading()
+            lines += [self._unfinished] if self._unfinished else []
+        for line in lines:
+            self.typed(line.decode(errors="replace").strip())
+        if not chunk and self._interactive:
             self._send({"type": "session.end"})
 
     def typed(self, line: str) -> None:
@@ -74,14 +104,13 @@ class Keyboard:
 
     def _send(self, command: dict[str, Any]) -> None:
         self._typed += 1
-        task = asyncio.ensure_future(self._submit_and_tell(command | {"id": f"key-{self._typed}"}))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._commands.put_nowait(command | {"id": f"{self._prefix}-{self._typed}"})
 
-    async def _submit_and_tell(self, command: dict[str, Any]) -> None:
-        refusal = await self._submit(command)
-        if refusal:
-            print(f"runner-shell: {refusal}", file=sys.stderr)
+    async def _send_in_order(self) -> None:
+        while True:
+            refusal = await self._submit(await self._commands.get())
+            if refusal:
+                print(f"runner-shell: {refusal}", file=sys.stderr)
 
 
 def parse_answer(line: str, request: RequestOpened) -> JSON:

@@ -14,6 +14,7 @@ from ..protocol.events import (
     BlockDelta,
     BlockFinished,
     BlockStarted,
+    CommandFailed,
     Error,
     Event,
     Log,
@@ -121,6 +122,8 @@ class EventView:
                 return self._paint(YELLOW, f"warning {event.code}: {event.message}")
             case Log():
                 return self._paint(DIM, f"{event.level}: {event.message}")
+            case CommandFailed():
+                return self._paint(RED, f"refused: {event.message}")
             case ArtifactCreated():
                 return self._paint(GREEN, f"artifact {event.path} ({event.bytes} bytes)")
             case _:

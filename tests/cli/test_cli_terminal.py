@@ -1,0 +1,253 @@
+"""`runner-shell run` in a terminal: answers, messages, Ctrl-C, Ctrl-D; and SIGINT without one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from real_processes import (
+    DEADLINE_SECONDS,
+    RUNNER_SHELL,
+    Launcher,
+    children,
+    eventually,
+    exists,
+    script,
+)
+
+CTRL_C, CTRL_D = "\x03", "\x04"
+WORKING = {"say": "working"}
+
+
+class Terminal:
+    """A pseudo-terminal with a command in its foreground.
+
+    Args:
+        launch: Whose directories and environment it has.
+        arguments: What is typed after `runner-shell`.
+    """
+
+    def __init__(self, launch: Launcher, *arguments: str) -> None:
+        self._keyboard, screen = pty.openpty()
+        self.screen = ""
+        self.process = subprocess.Popen(
+            [RUNNER_SHELL, *arguments],
+            env=launch.environment(TERM="xterm"),
+            cwd=launch.workspace,
+            stdin=screen,
+            stdout=screen,
+            stderr=screen,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(screen)
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._keyboard, text.encode())
+
+    def expect(self, pattern: str, count: int = 1) -> None:
+        """Wait until the screen shows it so many times, escape codes left out."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while len(re.findall(pattern, re.sub(r"\x1b\[\d+m", "", self.screen))) < count:
+            left = deadline - time.monotonic()
+            assert left > 0, f"no {pattern!r} on the screen: {self.screen}"
+            self._read(left)
+
+    def wait(self) -> int:
+        """Read to the end and return the exit code."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self._read(max(0.0, deadline - time.monotonic())):
+            assert time.monotonic() < deadline, f"no end: {self.screen}"
+        return self.process.wait(DEADLINE_SECONDS)
+
+    def close(self) -> None:
+        """End what a failed test leaves."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._keyboard)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._keyboard], [], [], seconds)[0]:
+            return True
+        try:
+            chunk = os.read(self._keyboard, 65536)
+        except OSError:  # nobody has the terminal open any more
+            return False
+        self.screen += chunk.decode()
+        return bool(chunk)
+
+
+class Desk:
+    """Opens terminals and closes them."""
+
+    def __init__(self, launch: Launcher) -> None:
+        self._launch = launch
+        self.terminals: list[Terminal] = []
+
+    def run(self, *actions: dict[str, object], options: tuple[str, ...] = ()) -> Terminal:
+        """Type `runner-shell run` for the scripted adapter."""
+        prompt = ("--prompt", script(*actions)) if actions else ()
+        terminal = Terminal(self._launch, "run", "--adapter", "scripted", *prompt, *options)
+        self.terminals.append(terminal)
+        return terminal
+
+
+@pytest.fixture
+def desk(launch: Launcher) -> Iterator[Desk]:
+    made = Desk(launch)
+    yield made
+    for terminal in made.terminals:
+        terminal.close()
+
+
+def ask(**fields: object) -> dict[str, object]:
+    return {"ask": {"title": "Deploy?", "options": ["yes", "no"], "default": "no"} | fields}
+
+
+def test_a_question_is_answered_by_number(desk: Desk) -> None:
+    """A question shows its options; the typed number is the answer, and the person's name by it."""
+    terminal = desk.run(ask())
+    terminal.expect(r"\? Deploy\?\s+1\) yes\s+2\) no")
+    terminal.type("1\n")
+    assert terminal.wait() == 0
+    assert 'answered: "yes"' in terminal.screen
+    assert "\x1b[" in terminal.screen
+
+
+def test_a_wrong_answer_is_refused_and_can_be_given_again(desk: Desk) -> None:
+    """What is no option is refused with a reason; the question stays open."""
+    terminal = desk.run(ask())
+    terminal.expect("2\\) no")
+    terminal.type("perhaps\n")
+    terminal.expect("refused: the answer must be one of")
+    terminal.type("no\n")
+    assert terminal.wait() == 0
+    assert 'answered: "no"' in terminal.screen
+
+
+def test_an_empty_line_is_the_default(desk: Desk) -> None:
+    """Enter alone takes the default."""
+    terminal = desk.run(ask())
+    terminal.expect("2\\) no")
+    terminal.type("\n")
+    assert terminal.wait() == 0
+    assert 'answered: "no"' in terminal.screen
+
+
+@pytest.mark.slow
+def test_a_question_nobody_answers_gets_its_default(desk: Desk) -> None:
+    """When the time is up, the default is the answer, and it is said that it expired."""
+    terminal = desk.run(ask(timeout_seconds=0.3))
+    assert terminal.wait() == 0
+    assert "default at " in terminal.screen
+    assert 'expired: "no"' in terminal.screen
+
+
+def test_messages_and_ctrl_d(desk: Desk) -> None:
+    """In an interactive session a line is a message; Ctrl-D ends it in order."""
+    terminal = desk.run(options=("--interactive",))
+    terminal.expect("session started")
+    terminal.type("hello there\n")
+    terminal.expect("turn completed")
+    terminal.type(CTRL_D)
+    assert terminal.wait() == 0
+    assert "session completed" in terminal.screen
+
+
+@pytest.mark.slow
+def test_three_times_ctrl_c(desk: Desk) -> None:
+    """The first Ctrl-C interrupts the turn, the second stops in order, the third at once."""
+    terminal = desk.run(WORKING, {"delay": 60}, options=("--interactive",))
+    terminal.expect("working")
+    terminal.type(CTRL_C)
+    terminal.expect("turn interrupted")
+    terminal.type(script({"say": "stubborn"}, {"stubborn": 60}) + "\n")
+    terminal.expect("\nstubborn")
+    terminal.type(CTRL_C)
+    terminal.expect("stopping in order; Ctrl-C again ends at once")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130
+    assert "session stopped" not in terminal.screen, "nothing is at once that says how it ended"
+
+
+@pytest.mark.slow
+def test_the_second_ctrl_c_stops_in_order(desk: Desk) -> None:
+    """After an interrupt, a second Ctrl-C ends an idle interactive session with its ending."""
+    terminal = desk.run(WORKING, {"delay": 60}, options=("--interactive",))
+    terminal.expect("working")
+    terminal.type(CTRL_C)
+    terminal.expect("turn interrupted")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130
+    assert "session stopped: stopped by Ctrl-C" in terminal.screen
+
+
+def test_ctrl_c_without_interactive(desk: Desk) -> None:
+    """Where no other message can come, interrupting the turn is the end: 130."""
+    terminal = desk.run(WORKING, {"delay": 60})
+    terminal.expect("working")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130
+    assert "session interrupted: Ctrl-C" in terminal.screen
+
+
+def test_ctrl_c_while_idle_stops(desk: Desk) -> None:
+    """Without a turn to interrupt, the first Ctrl-C already stops the session."""
+    terminal = desk.run(options=("--interactive",))
+    terminal.expect("session started")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130
+    assert "session stopped" in terminal.screen
+
+
+def test_a_closed_terminal_ends_the_session(desk: Desk, launch: Launcher) -> None:
+    """When the window is closed, nothing that the agent started lives on."""
+    pid_file = launch.directory / "pid"
+    leave = ["setsid", "sh", "-c", f"echo $$ > {pid_file}; exec sleep 600"]
+    terminal = desk.run({"spawn": leave}, WORKING, {"delay": 60})
+    terminal.expect("working")
+    left = eventually(lambda: _pid(pid_file), "the agent's process")
+    terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.wait() == 143
+    eventually(lambda: not exists(left), "the end of what the agent started")
+
+
+@pytest.mark.slow
+def test_sigint_without_a_terminal_drains(launch: Launcher) -> None:
+    """Without a terminal the first SIGINT stops the session in order, with its endings."""
+    run = launch.scripted(WORKING, {"delay": 60}, options=("--json", "--interactive"))
+    eventually(lambda: "block.delta" in run.types(), "the turn's text")
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait() == 130
+    endings = {e["type"]: e["outcome"] for e in run.events() if e["type"].endswith("n.finished")}
+    assert endings == {"turn.finished": "stopped", "session.finished": "stopped"}
+
+
+def test_a_second_sigint_without_a_terminal_ends_at_once(launch: Launcher) -> None:
+    """Without a terminal the second SIGINT does not wait for a stubborn agent."""
+    run = launch.scripted(WORKING, {"stubborn": 60}, options=("--json",))
+    eventually(lambda: "block.delta" in run.types(), "the turn's text")
+    runner = children(run.process.pid)[0]
+    run.process.send_signal(signal.SIGINT)
+    # Two signals of a kind that come together are one: the second has to be another.
+    deadline = time.monotonic() + 5
+    while exists(runner):
+        assert time.monotonic() < deadline
+        run.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    assert run.wait() == 130
+
+
+def _pid(file: Path) -> int | None:
+    return int(file.read_text()) if file.exists() and file.read_text().strip() else None
