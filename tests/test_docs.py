@@ -1,0 +1,81 @@
+"""What the documents say of the tree is true: links lead somewhere, named tests exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner_shell.testing.hosting import host
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted(
+    path
+    for path in (
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "adapters").glob("*/*.md"),
+    )
+)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+TEST = re.compile(r"`((?:tests|adapters)/[\w/.-]+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link in a document names a file that is there."""
+    targets = [link for link in LINK.findall(document.read_text()) if "://" not in link]
+    assert [link for link in targets if not (document.parent / link).exists()] == []
+
+
+def test_promises_name_tests_that_exist() -> None:
+    """Every promise in the README names tests that are there, at least one each."""
+    text = (ROOT / "README.md").read_text()
+    section = text.partition("## What holds today")[2].partition("\n## ")[0]
+    promises = section.split("\n- ")[1:]
+    assert len(promises) > 10
+    assert [promise for promise in promises if not TEST.search(promise)] == []
+    named = TEST.findall(section)
+    assert [name for name in named if name[1] not in _tests_in(ROOT / name[0])] == []
+
+
+def test_the_readme_s_make_targets_exist() -> None:
+    """Every `make` target that the README names is in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
+    assert {target for target in named if f"\n{target}:" not in makefile} == set()
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    """No tracked file holds a path of one machine."""
+    listed = subprocess.run(
+        ["git", "grep", "-lIE", r"(^|[^A-Za-z0-9_.-])/(work|root|farm)/", "--", ".", ":!*.lock"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert listed.stdout == "" or listed.stdout.split() == ["tests/test_docs.py"]
+
+
+def _tests_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    return {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+
+
+async def test_the_readme_s_adapter_works() -> None:
+    """The adapter in the README runs as it stands there."""
+    code = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 — our own document
+    async with host(names["Shout"], prompt="hello") as session:
+        assert (await session.end()).outcome == "completed"
+        assert session.text() == "HELLO"
