@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,11 +18,12 @@ from .store import CommandReceipt, CommandRow, EventRow, SessionKey, SessionReco
 from .tokens import Role, TokenRecord
 
 SCHEMA_VERSION = 1
+WAL_SECONDS = 5.0
 PAGE_BYTES = 8 * 1024 * 1024
 """A page of events ends after about this much, however many were asked for."""
 
 _SCHEMA = """
-CREATE TABLE sessions (
+CREATE TABLE IF NOT EXISTS sessions (
     tenant TEXT NOT NULL, id TEXT NOT NULL, created_at TEXT NOT NULL, metadata TEXT NOT NULL,
     epoch INTEGER NOT NULL DEFAULT 0, instance TEXT NOT NULL DEFAULT '',
     last_event INTEGER NOT NULL DEFAULT 0, last_command INTEGER NOT NULL DEFAULT 0,
@@ -29,25 +31,25 @@ CREATE TABLE sessions (
     ending INTEGER,
     PRIMARY KEY (tenant, id)
 ) WITHOUT ROWID;
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     tenant TEXT NOT NULL, session TEXT NOT NULL, seq INTEGER NOT NULL,
     time TEXT NOT NULL, type TEXT NOT NULL, turn TEXT NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (tenant, session, seq)
 ) WITHOUT ROWID;
-CREATE TABLE commands (
+CREATE TABLE IF NOT EXISTS commands (
     tenant TEXT NOT NULL, session TEXT NOT NULL, seq INTEGER NOT NULL,
     id TEXT NOT NULL, by TEXT NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (tenant, session, seq), UNIQUE (tenant, session, id)
 ) WITHOUT ROWID;
-CREATE TABLE state (
+CREATE TABLE IF NOT EXISTS state (
     tenant TEXT NOT NULL, session TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (tenant, session, key)
 ) WITHOUT ROWID;
-CREATE TABLE open_requests (
+CREATE TABLE IF NOT EXISTS open_requests (
     tenant TEXT NOT NULL, session TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (tenant, session, id)
 ) WITHOUT ROWID;
-CREATE TABLE tokens (
+CREATE TABLE IF NOT EXISTS tokens (
     hash TEXT PRIMARY KEY, tenant TEXT NOT NULL, role TEXT NOT NULL, session TEXT,
     name TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -74,12 +76,26 @@ class Database:
 
     def prepare(self) -> None:
         """Set the connection up for writing, and make the tables of a new file."""
-        self._sql.execute("PRAGMA journal_mode = WAL")
+        self._switch_to_wal()
         self._sql.execute("PRAGMA synchronous = NORMAL")
         if self.check_version() == 0:
+            # Another process may make them at the same moment: whoever comes second finds them.
             self._sql.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
+
+    def _switch_to_wal(self) -> None:
+        """Wait for another process that does the same; SQLite's time-out does not apply here."""
+        until = time.monotonic() + WAL_SECONDS
+        while True:
+            try:
+                self._sql.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def check_version(self) -> int:
         """The file's schema version, 0 for an empty file.

@@ -191,9 +191,9 @@ class Runner:
     # --- orders from outside -----------------------------------------------------------------
 
     @property
-    def turn_running(self) -> bool:
-        """Whether a turn runs now."""
-        return bool(self._turns.current)
+    def turn(self) -> str:
+        """Id of the running turn, or empty."""
+        return self._turns.current
 
     @property
     def ending(self) -> bool:
@@ -610,6 +610,20 @@ class Runner:
             self.say(Warning_(code="close_raised", message=message))
 
     async def _flushed(self) -> bool:
+        """Whether everything is acknowledged within the grace.
+
+        A session that ended by itself has the grace anew with all progress: nobody told it to go,
+        and a long backlog is no reason to lose it.
+        """
+        while True:
+            before = self._link.acked
+            if await self._settled_in_time():
+                return self._link.settled
+            if self._verdict.done() or self._link.acked == before:
+                return False
+            self._grace_until = self._loop.time() + self.settings.grace_seconds
+
+    async def _settled_in_time(self) -> bool:
         try:
             async with asyncio.timeout(max(0.05, self._share(1.0))):
                 while not (self._link.settled or self._link_over):
@@ -617,7 +631,7 @@ class Runner:
                     await self._settled.wait()
         except TimeoutError:
             return False
-        return self._link.settled
+        return True
 
     async def _carry(self) -> None:
         try:

@@ -1,7 +1,8 @@
 """What signals do to a runner.
 
-SIGTERM drains. SIGINT with a terminal: the first interrupts the turn (or stops an idle session),
-the second stops in order, the third ends at once; without one the first stops in order.
+SIGTERM drains. SIGINT with a terminal: the first in a turn interrupts it, where none runs it stops
+the session; the second stops in order, the third ends at once. Without a terminal the first stops
+in order.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Signals:
         self._runner = runner
         self._process = process
         self._with_terminal = sys.stdin.isatty()
-        self._interrupts = 0
+        self._interrupted = ""  # the turn that Ctrl-C has interrupted already
+        self._stopping = False
 
     def __enter__(self) -> Self:
         self._loop.add_signal_handler(signal.SIGTERM, self._terminate)
@@ -60,12 +62,15 @@ class Signals:
         )
 
     def _interrupt(self) -> None:
-        self._interrupts += 1
-        if self._interrupts == 1 and self._with_terminal and self._runner.interrupt("Ctrl-C"):
+        turn = self._runner.turn
+        if self._with_terminal and turn not in ("", self._interrupted) and not self._stopping:
+            self._interrupted = turn
+            self._runner.interrupt("Ctrl-C")
             self._tell("interrupting the turn; Ctrl-C again stops the session")
             return
-        if self._interrupts >= (3 if self._with_terminal else 2):
+        if self._stopping:
             os._exit(outcomes.STOPPED)
+        self._stopping = True
         self._tell("stopping in order; Ctrl-C again ends at once")
         self._stop(Verdict.of("stopped", "stopped by Ctrl-C"))
 

@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import processes
 from .gateway import HELLO, Gateway, Visit
@@ -105,17 +106,14 @@ async def _timed(gateway: Gateway, contestant: Contestant) -> float:
     visit = Visit(contestant.until)
     gateway.expect(visit)
     async with _Started(gateway.url, contestant) as started:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            arrived = await visit.arrived
-        return (arrived - started.at) * 1000
+        return (await started.arrival(visit) - started.at) * 1000
 
 
 async def _weighed(gateway: Gateway, contestant: Contestant) -> tuple[float, float, float]:
     async with _Started(gateway.url, contestant) as started:
         visit = Visit(contestant.until, started.find, started.halt)
         gateway.expect(visit)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await visit.arrived
+        await started.arrival(visit)
         return started.weigh()
 
 
@@ -143,27 +141,42 @@ class _Started:
             "RUNNER_TERMINATION_LOG": str(home / "termination-log"),
             **self._contestant.environment,
         }
-        self.at = time.perf_counter()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self._contestant.arguments,
-            cwd=home / "workspace",
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with (home / "stderr").open("wb") as stderr:
+            self.at = time.perf_counter()
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *self._contestant.arguments,
+                cwd=home / "workspace",
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=stderr,
+            )
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        self.find()
-        for pid in {self._pid, self._process.pid}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        if self._process.returncode is None:
+            self.find()
+            for pid in {self._pid, self._process.pid}:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         await self._process.wait()
         self._directory.cleanup()
+
+    async def arrival(self, visit: Visit) -> float:
+        """When what is waited for came.
+
+        Raises:
+            RuntimeError: The process ended before that, or took too long.
+        """
+        ended = asyncio.ensure_future(self._process.wait())
+        either: set[asyncio.Future[Any]] = {visit.arrived, ended}
+        await asyncio.wait(either, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not visit.arrived.done():
+            said = (Path(self._directory.name) / "stderr").read_text(errors="replace")
+            raise RuntimeError(f"{self._contestant.label}: it never got there.\n{said}")
+        return visit.arrived.result()
 
     def find(self) -> None:
         """Find out who runs; a guardian's child."""

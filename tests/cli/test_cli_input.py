@@ -192,7 +192,6 @@ def test_serve(launch: Launcher) -> None:
 @pytest.mark.slow
 def test_a_graph_that_is_none(launch: Launcher) -> None:
     """A wrong graph or its JSON is named by its variable, with an example of what is right."""
-    pytest.importorskip("runner_shell_langgraph")
     graph = ("run", "--adapter", "langgraph", "--prompt", "hello")
     config = '{"api_key": "' + SECRET
     wrong = launch.cli(*graph, GRAPH="nope")

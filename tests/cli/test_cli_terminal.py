@@ -168,17 +168,31 @@ def test_messages_and_ctrl_d(desk: Desk) -> None:
 @pytest.mark.slow
 def test_three_times_ctrl_c(desk: Desk) -> None:
     """The first Ctrl-C interrupts the turn, the second stops in order, the third at once."""
-    terminal = desk.run(WORKING, {"delay": 60}, options=("--interactive",))
+    terminal = desk.run(WORKING, {"stubborn": 60}, options=("--interactive",))
     terminal.expect("working")
     terminal.type(CTRL_C)
-    terminal.expect("turn interrupted")
-    terminal.type(script({"say": "stubborn"}, {"stubborn": 60}) + "\n")
-    terminal.expect("\nstubborn")
+    terminal.expect("interrupting the turn; Ctrl-C again stops the session")
     terminal.type(CTRL_C)
     terminal.expect("stopping in order; Ctrl-C again ends at once")
     terminal.type(CTRL_C)
     assert terminal.wait() == 130
     assert "session stopped" not in terminal.screen, "nothing is at once that says how it ended"
+
+
+@pytest.mark.slow
+def test_each_turn_has_a_first_ctrl_c(desk: Desk) -> None:
+    """A turn that was interrupted long ago does not make the next Ctrl-C stop the session."""
+    terminal = desk.run(WORKING, {"delay": 60}, options=("--interactive",))
+    terminal.expect("working")
+    terminal.type(CTRL_C)
+    terminal.expect("turn interrupted")
+    terminal.type(script({"say": "again"}, {"delay": 60}) + "\n")
+    terminal.expect("\nagain")
+    terminal.type(CTRL_C)
+    terminal.expect("turn interrupted", count=2)
+    terminal.type(CTRL_D)
+    assert terminal.wait() == 130
+    assert "session interrupted" in terminal.screen
 
 
 @pytest.mark.slow

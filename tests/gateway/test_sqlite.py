@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 from pathlib import Path
@@ -289,3 +290,12 @@ def _steps(connection: sqlite3.Connection, database: Database, since: int) -> in
     assert len(database.read_events(KEY, since, 10, None)) == 10
     connection.set_progress_handler(None, 0)
     return len(taken)
+
+
+async def test_two_gateways_may_make_the_same_store(tmp_path: Path) -> None:
+    """Processes that open a new file at the same moment both find it made."""
+    for attempt in range(20):
+        path = tmp_path / f"{attempt}.db"
+        one, other = SqliteStore(path), SqliteStore(path)
+        await asyncio.gather(one.open(), other.open())
+        await asyncio.gather(one.close(), other.close())

@@ -335,6 +335,20 @@ async def test_an_ending_that_is_not_acknowledged_exits_with_75() -> None:
     assert "not everything was acknowledged in time" in verdict.reason
 
 
+async def test_a_backlog_is_delivered_as_long_as_there_is_progress() -> None:
+    """A session that ended by itself does not give its backlog up while the gateway takes it."""
+    gateway = FakeGateway(acknowledges=False)
+    async with running(gateway, "hello there", grace_seconds=0.3) as run:
+        await gateway.wait_for("session.finished")
+        began = time.monotonic()
+        for seq in range(gateway.received - 4, gateway.received + 1):
+            await asyncio.sleep(0.15)  # a slow gateway: together longer than the grace
+            await gateway.send("ack", seq=seq)
+        verdict = await run.end()
+        assert time.monotonic() - began > 0.3
+    assert (verdict.outcome, verdict.exit_code) == ("completed", 0)
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [(4000, "a newer runner took the session over"), (4004, "refused this runner for good")],
