@@ -8,16 +8,15 @@ Everything comes from `states`, but for the prose below. Never imported on the s
 
 from __future__ import annotations
 
-import argparse
 import ast
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import pairwise
-from pathlib import Path
 from typing import TypeVar
 
+from ..protocol import generated
 from .states import GATEWAY_TABLE, RUNNER_TABLE, GatewayState, RunnerState
 
 PAGE_FILE = "link.md"
@@ -52,37 +51,9 @@ def files() -> dict[str, str]:
     return {PAGE_FILE: page()}
 
 
-def write(folder: Path) -> None:
-    """Write every generated file into the folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files().items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-def outdated(folder: Path) -> list[str]:
-    """Names of the generated files that are missing in the folder or differ."""
-    return [
-        name
-        for name, text in files().items()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode()
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the folder; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Write the page of the link's states.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--check", action="store_true", help="write nothing, name what differs")
-    options = parser.parse_args(arguments)
-    if not options.check:
-        write(options.folder)
-        return 0
-    different = outdated(options.folder)
-    for name in different:
-        print(f"{options.folder / name} is not what the code says", file=sys.stderr)
-    if different:
-        print("run `make docs-reference`", file=sys.stderr)
-    return 1 if different else 0
+    return generated.main(files(), "Write the page of the link's states.", arguments)
 
 
 def page() -> str:

@@ -9,16 +9,14 @@ on the start path.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 from msgspec import inspect
 
-from . import asyncapi, catalogue, commands, docstrings, events, frames, schema
+from . import asyncapi, catalogue, commands, docstrings, events, frames, generated, schema
 
 PAGE_FILE = "protocol.md"
 ASYNCAPI_FILE = "asyncapi.json"
@@ -87,37 +85,9 @@ def files() -> dict[str, str]:
     }
 
 
-def write(folder: Path) -> None:
-    """Write every generated file into the folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files().items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-def outdated(folder: Path) -> list[str]:
-    """Names of the generated files that are missing in the folder or differ."""
-    return [
-        name
-        for name, text in files().items()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode()
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the folder; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Write the protocol's reference.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--check", action="store_true", help="write nothing, name what differs")
-    options = parser.parse_args(arguments)
-    if not options.check:
-        write(options.folder)
-        return 0
-    different = outdated(options.folder)
-    for name in different:
-        print(f"{options.folder / name} is not what the code says", file=sys.stderr)
-    if different:
-        print("run `make docs-reference`", file=sys.stderr)
-    return 1 if different else 0
+    return generated.main(files(), "Write the protocol's reference.", arguments)
 
 
 # --- the page --------------------------------------------------------------------------------
