@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..redaction import Registry
     from ..transport.driver import Dial
     from ..transport.socket import Socket
-    from .runner import Runner, RunnerSettings
+    from .runner import RunnerSettings
 
     Stage = Callable[["Process"], AbstractAsyncContextManager["Connection"]]
 
@@ -45,18 +45,15 @@ class Connection:
     Args:
         dial: Opens a connection to the gateway.
         tap: Called with each event as it is stored, or None.
-        attach: Called with the runner before it runs, or None.
     """
 
     def __init__(
         self,
         dial: Dial,
         tap: Callable[[bytes], None] | None = None,
-        attach: Callable[[Runner], None] | None = None,
     ) -> None:
         self.dial = dial
         self.taps = (tap,) if tap is not None else ()
-        self.attach = attach
 
 
 class Process:
@@ -70,7 +67,7 @@ class Process:
         registry: The secrets that are known; set in the runner.
     """
 
-    registry: Registry
+    registry: Registry  # set before anything can fail with a secret in it
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         self.settings = settings
@@ -171,11 +168,26 @@ def _runner_main(process: Process, stage: Stage) -> int:
     except ConfigurationError as error:  # found out only on the stage, such as a gateway's refusal
         guardian.mark_orderly()
         refuse(error, process.environment)
-    guardian.mark_orderly()
+    except Exception as error:  # noqa: BLE001 — the process's edge: it becomes exit code 70
+        code = _own_fault(process, error)
+    else:
+        guardian.mark_orderly()
     sys.stdout.flush()
     sys.stderr.flush()
     # Not the ordinary way: a thread that an agent left blocked would hold the exit up for ever.
     os._exit(code)
+
+
+def _own_fault(process: Process, error: Exception) -> int:
+    """Say the traceback, redacted; the guardian writes the termination log."""
+    import traceback
+
+    from ..redaction import Redactor
+    from .outcome import SHELL_FAULT
+
+    text = "".join(traceback.format_exception(error))
+    print(Redactor(process.registry).text(text), file=sys.stderr)
+    return SHELL_FAULT
 
 
 async def _run_session(process: Process, stage: Stage) -> int:
@@ -202,8 +214,6 @@ async def _run_session(process: Process, stage: Stage) -> int:
         )
         _arm_last_resort(process.settings)
         with Signals(asyncio.get_running_loop(), runner, process):
-            if connection.attach is not None:
-                connection.attach(runner)
             verdict, termination = await runner.run()
     write_termination_log(process.settings.termination_log, termination)
     shown = connection.taps and verdict.exit_code == EXIT_CODES[verdict.outcome]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -437,3 +440,43 @@ def test_stdout_of_an_agents_tool(scene: Scene) -> None:
     runner = scene.runner({"spawn": ["echo", "from a tool"]}, {"delay": 0.1})
     assert runner.wait() == 0
     assert runner.out == "from a tool\n"
+
+
+def test_a_fault_of_the_shell_itself(tmp_path: Path) -> None:
+    """What nobody foresaw exits with 70, is told without secrets, and is in the termination log."""
+    code = textwrap.dedent(
+        """
+        from runner_shell.shell.environment import examine
+        from runner_shell.shell.process import Process, run, take_environment
+        import os
+
+        class Broken:
+            def __init__(self, process): ...
+            async def __aenter__(self): raise RuntimeError("broke over " + SECRET)
+            async def __aexit__(self, *_): ...
+
+        environment = take_environment(os.environ)
+        SECRET = environment["BOT_TOKEN"]
+        run(Process(examine(environment)[0], environment), Broken)
+        """
+    )
+    log = tmp_path / "termination"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ
+        | {
+            "RUNNER_ADAPTER": "echo",
+            "PROMPT": "x",
+            "BOT_TOKEN": "token-of-the-runner",
+            "RUNNER_STATE_DIR": str(tmp_path / "state"),
+            "RUNNER_TERMINATION_LOG": str(log),
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 70
+    assert "broke over [REDACTED:BOT_TOKEN]" in done.stderr
+    assert "token-of-the-runner" not in done.stderr
+    assert json.loads(log.read_text())["outcome"] == "failed"
