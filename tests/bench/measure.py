@@ -1,6 +1,6 @@
 """Rounds: in each, everything is started once, in an order that turns around.
 
-A round starts every contestant twice. The first start is timed and otherwise left alone. In the
+A round starts every contestant twice. The first start is timed and otherwise left alone; in the
 second the process is stopped (SIGSTOP) at the frame that is waited for, so that what the kernel
 has counted by then can be read in peace.
 """
@@ -89,17 +89,13 @@ async def measure(
     async with Gateway() as gateway:
         for number in range(rounds + 1):
             order = contestants if number % 2 else contestants[::-1]
-            for contestant in order:
-                sample = await _sample(gateway, contestant)
-                if number > 0:
-                    samples[contestant].append(sample)
+            # Each kind of start by itself: what is compared then runs right after one another.
+            walls = [await _timed(gateway, contestant) for contestant in order]
+            weights = [await _weighed(gateway, contestant) for contestant in order]
+            if number > 0:
+                for contestant, wall_ms, weight in zip(order, walls, weights, strict=True):
+                    samples[contestant].append(Sample(wall_ms, *weight))
     return samples
-
-
-async def _sample(gateway: Gateway, contestant: Contestant) -> Sample:
-    wall_ms = await _timed(gateway, contestant)
-    cpu_ms, peak_mib, guardian_mib = await _weighed(gateway, contestant)
-    return Sample(wall_ms, cpu_ms, peak_mib, guardian_mib)
 
 
 async def _timed(gateway: Gateway, contestant: Contestant) -> float:
