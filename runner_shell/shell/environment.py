@@ -1,7 +1,7 @@
 """The shell's settings: the one place that reads the environment, given as a mapping.
 
-Only the standard library is used, because the start path needs these before anything else is
-imported. The reference page of the environment is made from `VARIABLES`.
+It stays with the standard library and msgspec, because the start path needs these before anything
+else is imported. The reference page of the environment is made from `VARIABLES`.
 """
 
 from __future__ import annotations
@@ -231,6 +231,8 @@ NOT_HONOURED: tuple[str, ...] = (
     "AUTO_PUSH_ON_COMPLETE",
     "BACKEND_API_URL",
     "CREATE_PR",
+    "GIT_USER_EMAIL",
+    "GIT_USER_NAME",
     "INPUT_BRANCH",
     "INPUT_REPO_URL",
     "MAIN_REPO_INDEX",
@@ -240,6 +242,7 @@ NOT_HONOURED: tuple[str, ...] = (
     "PARENT_SESSION_ID",
     "PR_TARGET_BRANCH",
     "REPOS_JSON",
+    "RESUME_POLICY",
     "RUNNER_RESUME_POLICY",
 )
 """Names of the field's contract that this version cannot honour; each is warned of once."""
