@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import datetime
 from typing import TextIO
 
 from ..protocol import codec
@@ -113,7 +114,7 @@ class EventView:
             case TurnFinished():
                 return self._turn_finished(event)
             case RequestOpened():
-                return self._request(event)
+                return self._request(event, stored.envelope.time)
             case RequestClosed():
                 return self._paint(YELLOW, f"  {event.how}: {_short(event.answer)}")
             case Error():
@@ -165,15 +166,16 @@ class EventView:
         colour = GREEN if outcome == "completed" else RED
         return self._paint(colour, f"{what} {outcome}" + (f": {reason}" if reason else ""))
 
-    def _request(self, event: RequestOpened) -> str:
+    def _request(self, event: RequestOpened, asked_at: str) -> str:
         lines = [self._paint(BOLD, f"? {event.title}")]
         if isinstance(event.body, str) and event.body != event.title:
             lines.append(f"  {event.body}")
         lines += [f"  {place}) {_label(option)}" for place, option in enumerate(event.options, 1)]
         if event.expires_at is not None:
-            lines.append(
-                self._paint(DIM, f"  default at {event.expires_at}: {_short(event.default)}")
-            )
+            patience = datetime.fromisoformat(event.expires_at) - datetime.fromisoformat(asked_at)
+            seconds = f"{patience.total_seconds():.0f}"
+            default = _short(event.default) or "no answer"
+            lines.append(self._paint(DIM, f"  in {seconds} s by default: {default}"))
         return "\n".join(lines)
 
     def _paint(self, colour: str, text: str) -> str:

@@ -150,7 +150,7 @@ def test_a_question_nobody_answers_gets_its_default(desk: Desk) -> None:
     """When the time is up, the default is the answer, and it is said that it expired."""
     terminal = desk.run(ask(timeout_seconds=0.3))
     assert terminal.wait() == 0
-    assert "default at " in terminal.screen
+    assert " s by default: " in terminal.screen
     assert 'expired: "no"' in terminal.screen
 
 
