@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from datetime import datetime
 from typing import TextIO
@@ -43,6 +44,9 @@ DIM, BOLD, RED, YELLOW, GREEN, RESET = (
     "\x1b[0m",
 )
 SHORT = 100
+
+_OWN_CODES = frozenset({DIM, BOLD, RED, YELLOW, GREEN, RESET})
+_CONTROL = re.compile(r"\x1b\[\d+m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class EventView:
@@ -91,11 +95,22 @@ class EventView:
         if self._in_text != key:
             self.finish()
             self._in_text = key
-        self._out.write(self._paint(DIM, delta.text) if kind == "thinking" else delta.text)
+        self._write(self._paint(DIM, delta.text) if kind == "thinking" else delta.text)
 
     def _write_line(self, line: str) -> None:
         self.finish()
-        self._out.write(line + "\n")
+        self._write(line + "\n")
+
+    def _write(self, text: str) -> None:
+        """Write without the control characters by which an agent could take a terminal over."""
+        self._out.write(_CONTROL.sub(self._harmless, text))
+
+    def _harmless(self, found: re.Match[str]) -> str:
+        return (
+            found.group()
+            if self._colour and found.group() in _OWN_CODES
+            else "\N{REPLACEMENT CHARACTER}"
+        )
 
     def _line(self, stored: StoredEvent) -> str:
         event = stored.payload
@@ -172,14 +187,21 @@ class EventView:
             lines.append(f"  {event.body}")
         lines += [f"  {place}) {_label(option)}" for place, option in enumerate(event.options, 1)]
         if event.expires_at is not None:
-            patience = datetime.fromisoformat(event.expires_at) - datetime.fromisoformat(asked_at)
-            seconds = f"{patience.total_seconds():.0f}"
+            seconds = _seconds_between(asked_at, event.expires_at)
             default = _short(event.default) or "no answer"
             lines.append(self._paint(DIM, f"  in {seconds} s by default: {default}"))
         return "\n".join(lines)
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{RESET}" if self._colour and text else text
+
+
+def _seconds_between(start: str, end: str) -> str:
+    try:
+        between = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    except (ValueError, TypeError):  # another runner's idea of a time
+        return "?"
+    return f"{between.total_seconds():.0f}"
 
 
 def _label(option: JSON) -> str:
