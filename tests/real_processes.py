@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +23,9 @@ import httpx
 
 BIN = Path(sys.executable).parent
 RUNNER_SHELL = str(BIN / "runner-shell")
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 60.0
+"""Ends a hang and says where; nothing is judged by it, so it is generous on a busy machine."""
+
 POLL_SECONDS = 0.02
 
 T = TypeVar("T")
@@ -208,6 +212,19 @@ def launcher(directory: Path) -> Iterator[Launcher]:
         yield Launcher(directory, stack)
 
 
+def free_port() -> int:
+    """A port that nobody listens at, below those the system gives to dialling sockets.
+
+    A gateway that restarts at its port must find it free: from the system's own range another
+    dialler, or a runner that dials the gateway again, could be given it meanwhile.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
 class RealGateway:
     """`runner-shell serve` in a process of its own, and what a person asks of it.
 
@@ -220,7 +237,7 @@ class RealGateway:
         self._launcher = launcher
         self.store = directory / "gateway.db"
         self.token_file = directory / "admin.token"
-        self._port = 0
+        self._port = free_port()
         self._sessions = 0
         self._client = launcher.client()
         self.url = ""

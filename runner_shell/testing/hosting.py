@@ -27,7 +27,7 @@ from ..shell.runner import Runner, RunnerSettings
 from ..transport.memory import MemorySocket, memory_pair
 from ..transport.socket import Socket
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 TENANT = "test"
 

@@ -19,7 +19,7 @@ ADMIN = Principal(name="ada", role=Role.ADMIN, tenant="default")
 STRANGER = Principal(name="eve", role=Role.ADMIN, tenant="elsewhere")
 RUNNER = Principal(name="runner:s", role=Role.RUNNER, tenant="default", session="s")
 KEY = SessionKey("default", "s")
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 
 
 def event(seq: int, type: str = "log", **fields: Any) -> str:

@@ -19,7 +19,7 @@ from runner_shell.testing.adapters import ScriptedAdapter
 from runner_shell.transport.memory import MemorySocket, memory_pair
 from runner_shell.transport.socket import Socket
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 
 
 def script(*actions: dict[str, Any]) -> str:
