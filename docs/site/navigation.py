@@ -1,7 +1,7 @@
 """The navigation, made from the folders: a new page appears in it without any list being edited.
 
-A folder's `README.md` is its first page. Below it stand the pages that it links to, in that order,
-then the folder's other pages by name. A folder without a `README.md` gives its pages to the folder
+A folder's `README.md` is its first page. Below it stand the pages and folders that it links to, in
+that order, then the others by name. A folder without a `README.md` gives its pages to the folder
 around it.
 """
 
@@ -23,10 +23,18 @@ def contents(first: Path) -> list[Path]:
     Args:
         first: The folder's `README.md`.
     """
-    pages = sorted(_below(first.parent))
     linked = [(first.parent / link).resolve() for link in _LINK.findall(first.read_text())]
-    place = {page: position for position, page in reversed(list(enumerate(linked)))}
-    return sorted(pages, key=lambda page: place.get(page, len(linked)))
+
+    def place(page: Path) -> int:
+        links = (at for at, link in enumerate(linked) if _stands_for(page, link))
+        return next(links, len(linked))
+
+    return sorted(sorted(_below(first.parent)), key=place)
+
+
+def _stands_for(page: Path, link: Path) -> bool:
+    # A folder stands where the first of its pages is linked.
+    return link == page or (page.name == FIRST and link.is_relative_to(page.parent))
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -38,7 +38,7 @@ def pages(tmp_path: Path) -> Path:
     """A small tree of pages: two folders, one of them without a first page."""
     made = tmp_path / "pages"
     for name, text in {
-        "README.md": "# Home\n\n[Second](b.md), [inner](inner/README.md#inner)\n",
+        "README.md": "# Home\n\n[Second](b.md), [inner](inner/page.md)\n",
         "a.md": "# First by name\n",
         "b.md": "# Linked first\n",
         "inner/README.md": "# Inner\n",
@@ -51,7 +51,7 @@ def pages(tmp_path: Path) -> Path:
 
 
 def test_contents_come_from_the_folders(pages: Path) -> None:
-    """Linked pages stand first, in that order; then the others by name; each exactly once."""
+    """Linked pages and folders stand first, in that order; then the others by name."""
     found = [str(page.relative_to(pages)) for page in navigation.contents(pages / "README.md")]
     assert found == ["b.md", "inner/README.md", "a.md", "loose/page.md"]
 
