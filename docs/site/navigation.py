@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from sphinx.application import Sphinx
 
@@ -17,19 +18,29 @@ FIRST = "README.md"
 _LINK = re.compile(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)")
 
 
-def contents(first: Path) -> list[Path]:
+class Contents(NamedTuple):
     """The pages that stand directly below a folder's first page.
 
-    Args:
-        first: The folder's `README.md`.
+    Attributes:
+        linked: Those to which the first page leads, in its order.
+        others: The rest, by name.
     """
-    linked = [(first.parent / link).resolve() for link in _LINK.findall(first.read_text())]
 
-    def place(page: Path) -> int:
-        links = (at for at, link in enumerate(linked) if _stands_for(page, link))
-        return next(links, len(linked))
+    linked: list[Path]
+    others: list[Path]
 
-    return sorted(sorted(_below(first.parent)), key=place)
+
+def contents(first: Path) -> Contents:
+    """What stands below the `README.md` of a folder."""
+    links = [(first.parent / link).resolve() for link in _LINK.findall(first.read_text())]
+    place: dict[Path, int] = {}
+    for page in sorted(_below(first.parent)):
+        place[page] = next(
+            (at for at, link in enumerate(links) if _stands_for(page, link)), len(links)
+        )
+    pages = sorted(place, key=lambda page: place[page])
+    cut = sum(at < len(links) for at in place.values())
+    return Contents(pages[:cut], pages[cut:])
 
 
 def _stands_for(page: Path, link: Path) -> bool:
@@ -47,10 +58,15 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Append the contents to a folder's first page, where the sidebar finds them."""
+    """Append the contents to a folder's first page, where the sidebar finds them.
+
+    What the page does not lead to by itself is also shown at its end.
+    """
     page = Path(app.srcdir) / f"{docname}.md"
     if page.name != FIRST:
         return
-    lines = [f"/{below.relative_to(app.srcdir).with_suffix('')}" for below in contents(page)]
-    if lines:
-        source[0] += "\n".join(["", "", "```{toctree}", ":hidden:", "", *lines, "```", ""])
+    found = contents(page)
+    for pages, options in ((found.linked, ":hidden:"), (found.others, ":maxdepth: 1")):
+        if pages:
+            names = [f"/{one.relative_to(app.srcdir).with_suffix('')}" for one in pages]
+            source[0] += "\n".join(["", "", "```{toctree}", options, "", *names, "```", ""])

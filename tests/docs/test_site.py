@@ -52,16 +52,19 @@ def pages(tmp_path: Path) -> Path:
 
 def test_contents_come_from_the_folders(pages: Path) -> None:
     """Linked pages and folders stand first, in that order; then the others by name."""
-    found = [str(page.relative_to(pages)) for page in navigation.contents(pages / "README.md")]
-    assert found == ["b.md", "inner/README.md", "a.md", "loose/page.md"]
+    found = navigation.contents(pages / "README.md")
+    assert [str(page.relative_to(pages)) for page in found.linked] == ["b.md", "inner/README.md"]
+    assert [str(page.relative_to(pages)) for page in found.others] == ["a.md", "loose/page.md"]
 
 
 def test_a_new_page_is_found_in_the_navigation(pages: Path, tmp_path: Path) -> None:
-    """A page that nobody links to is in every page's sidebar."""
+    """A page that nobody links to is in every page's sidebar, and on its folder's first page."""
     (pages / "inner" / "zebra.md").write_text("# Zebra crossing\n")
     done = build(pages, tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Zebra crossing" in (tmp_path / "out" / "a.html").read_text()
+    first = (tmp_path / "out" / "inner" / "README.html").read_text()
+    assert "Zebra crossing" in first.partition("<article")[2].partition("</article>")[0]
     assert list(links.problems(tmp_path / "out")) == []
 
 
