@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-quick demo bench docs-reference wheels clean
+.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -29,6 +29,8 @@ check: setup ## Format, lint, strict types, import contracts, generated files up
 	$(BIN)/python -m runner_shell.protocol.reference --check docs/reference
 	$(BIN)/python -m runner_shell.link.diagram --check docs/reference
 	$(BIN)/python -m runner_shell.shell.reference --check docs/reference
+	$(BIN)/python -m docs.site.api --check docs/reference
+	$(BIN)/python -m docs.site.command_line --check docs/reference
 
 format: setup ## Format and mend what can be mended
 	$(BIN)/ruff format .
@@ -38,6 +40,14 @@ docs-reference: setup ## Write docs/reference anew from the tables in the code
 	$(BIN)/python -m runner_shell.protocol.reference docs/reference
 	$(BIN)/python -m runner_shell.link.diagram docs/reference
 	$(BIN)/python -m runner_shell.shell.reference docs/reference
+	$(BIN)/python -m docs.site.api docs/reference
+	$(BIN)/python -m docs.site.command_line docs/reference
+
+docs: setup ## Build the documentation into build/docs, strictly, and check its links
+	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --nitpicky --quiet \
+		--fresh-env --conf-dir docs/site docs build/docs
+	$(BIN)/python -m docs.site.links build/docs
+	@echo "open build/docs/index.html"
 
 test: setup ## Every test
 	$(BIN)/pytest
@@ -52,4 +62,4 @@ bench: setup ## Measure the start beside a bare client
 	$(BIN)/python -m tests.bench --markdown docs/explanation/benchmarks.md
 
 clean: ## Remove what set-up and the demo made
-	rm -rf $(VENV) .tools .demo dist
+	rm -rf $(VENV) .tools .demo dist build
