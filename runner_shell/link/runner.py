@@ -23,6 +23,7 @@ from ..protocol.frames import (
     Frame,
     Heartbeat,
     Hello,
+    UnknownFrame,
     Welcome,
 )
 from . import batching
@@ -244,6 +245,14 @@ class RunnerLink:
         reason = f"{what} came from the gateway for {patience:g} s"
         return [CloseSocket(CloseCode.SILENT, reason), *self.lost(CloseCode.SILENT, reason)]
 
+    def silent_at(self) -> float | None:
+        """When `tick` will find the gateway lost, if nothing comes before; None without one.
+
+        Whoever writes may be held up by a peer that takes nothing, so somebody else has to look.
+        """
+        patience = self._patience()
+        return None if patience is None else self._last_heard + patience
+
     def next_deadline(self) -> float | None:
         """When to call `tick` and `frames_to_send` again at the latest, or None."""
         patience = self._patience()
@@ -302,24 +311,25 @@ class RunnerLink:
         return self._in_flight_bytes + self._unsent[0] <= self._credit
 
     def _batch(self) -> bytes:
-        count = batching.batch_length(self._unsent, self._peer_max_frame_bytes)
-        events: list[bytes] = []
-        while len(events) < count and self._may_send_next():
-            events.append(self._events.read(self._next_to_send))
-            self._mark_sent()
-        return codec.join_events(events)
+        credit = self._credit - self._in_flight_bytes
+        count = batching.batch_length(self._unsent, self._peer_max_frame_bytes, credit)
+        first, read = self._next_to_send, self._events.read
+        frame = codec.join_events([read(seq) for seq in range(first, first + count)])
+        self._mark_sent(count)
+        return frame
 
     def _parts(self) -> list[bytes]:
         seq = self._next_to_send
         skip, self._parts_held = self._parts_held, 0
         frames = batching.parts(seq, self._events.read(seq), self._peer_max_frame_bytes, skip=skip)
-        self._mark_sent()
+        self._mark_sent(1)
         return list(frames)
 
-    def _mark_sent(self) -> None:
-        size = self._unsent.popleft()
-        self._in_flight.append(size)
-        self._in_flight_bytes += size
+    def _mark_sent(self, count: int) -> None:
+        take = self._unsent.popleft
+        sizes = [take() for _ in range(count)]
+        self._in_flight.extend(sizes)
+        self._in_flight_bytes += sum(sizes)
 
     def _unsend(self) -> None:
         self._unsent.extendleft(reversed(self._in_flight))
@@ -350,7 +360,7 @@ class RunnerLink:
                 return self._take_ack(frame)
             case RunnerState.OPEN, Commands():
                 return self._take_commands(frame)
-            case _, Heartbeat():
+            case _, Heartbeat() | UnknownFrame():
                 return []
             case _:
                 name = type(frame).__name__.lower()
@@ -419,13 +429,13 @@ class RunnerLink:
             raise RemoteProtocolError(f"acknowledged {seq} after {self.acked}: events were lost")
         if seq >= self._next_seq:
             raise RemoteProtocolError(f"acknowledged {seq}, which was never emitted")
-        while self.acked < seq:
-            self.acked += 1
-            if self._in_flight:
-                self._in_flight_bytes -= self._in_flight.popleft()
-            else:
-                self._unsent.popleft()
-                self._parts_held = 0
+        count, self.acked = seq - self.acked, seq
+        sent = min(count, len(self._in_flight))
+        take = self._in_flight.popleft
+        self._in_flight_bytes -= sum([take() for _ in range(sent)])
+        for _ in range(count - sent):  # an earlier connection had brought them
+            self._unsent.popleft()
+            self._parts_held = 0
 
     def _take_commands(self, frame: Commands) -> list[RunnerEffect]:
         effects: list[RunnerEffect] = []

@@ -35,6 +35,16 @@ class Frame(Struct, frozen=True, kw_only=True, tag_field="frame", omit_defaults=
     """What every frame is."""
 
 
+class UnknownFrame(Frame, frozen=True, kw_only=True):
+    """A frame that this version does not know; it is ignored.
+
+    Attributes:
+        name: What the field `frame` says.
+    """
+
+    name: str
+
+
 # --- runner → gateway ------------------------------------------------------------------------
 
 
