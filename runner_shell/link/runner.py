@@ -43,6 +43,11 @@ SILENCE_FACTOR = 2.5
 """A peer is lost when nothing came for so many of its heartbeats."""
 
 
+TOO_LARGE = 1009
+"""WebSocket's own close code for a frame that is too large. The peer's maximum is kept to, so it
+comes from something between the two; the same frame again would only get the same answer."""
+
+
 class EventSource(Protocol):
     """Where the link reads journaled events back; the journal is one."""
 
@@ -119,6 +124,7 @@ class RunnerLink:
         self._parts_held = 0
         self._credit = 0
         self._peer_max_frame_bytes = MAX_FRAME_BYTES
+        self._way_max_frame_bytes = MAX_FRAME_BYTES
         self._heartbeat_seconds = 10.0
         self._last_command = last_command
         self._journaled_command = last_command
@@ -224,6 +230,9 @@ class RunnerLink:
         if code is not None and 4000 <= code < 4100:
             return self.refused(code, reason)
         self._move(RunnerTrigger.LOST)
+        if code == TOO_LARGE:
+            half = min(self._peer_max_frame_bytes, self._way_max_frame_bytes) // 2
+            self._way_max_frame_bytes = max(batching.MIN_FRAME_BYTES, half)
         return [Redial(at_once=code is not None and 4200 <= code < 4300, reason=reason)]
 
     def refused(self, code: int, reason: str) -> list[RunnerEffect]:
@@ -376,11 +385,15 @@ class RunnerLink:
         if first and welcome.last_command > self._last_command:
             # An earlier process took these in; applying them here could be the second time.
             self._last_command = self._journaled_command = welcome.last_command
-        self._parts_held = self._resumable_parts(welcome)
+        max_frame_bytes = min(welcome.max_frame_bytes, self._way_max_frame_bytes)
+        narrowed = (
+            max_frame_bytes < welcome.max_frame_bytes
+        )  # then what it has may be cut elsewhere
+        self._parts_held = 0 if narrowed else self._resumable_parts(welcome)
         self._move(RunnerTrigger.WELCOMED)
         self.epoch = welcome.epoch
         self._credit = welcome.credit
-        self._peer_max_frame_bytes = welcome.max_frame_bytes
+        self._peer_max_frame_bytes = max_frame_bytes
         self._heartbeat_seconds = welcome.heartbeat_seconds
         self._urgent = bool(self._unsent)
         return [

@@ -181,6 +181,7 @@ class CloseCode:
         SILENT: The peer was not heard in time.
         DRAINING: The gateway is about to restart.
         REPLACED: The same process has dialled again.
+        RENEWING: From a runner: it dials again at once, with a newer token.
     """
 
     SUPERSEDED = 4000
@@ -196,3 +197,4 @@ class CloseCode:
     SILENT = 4130
     DRAINING = 4200
     REPLACED = 4201
+    RENEWING = 4202

@@ -323,7 +323,7 @@ def dial_with(process: Process, url: str, read: Callable[[], str]) -> Dial:
         log = logging.getLogger("runner_shell")
         log.debug("dialling %s", url.partition("?")[0])
         try:
-            socket = await dial_websocket(url, token)
+            socket = await dial_websocket(url, token, ca_file=process.settings.ca_file)
         except (Refused, TransportBroken) as error:
             log.debug("not connected: %s", error)
             raise
