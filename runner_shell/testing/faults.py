@@ -28,8 +28,9 @@ Direction: TypeAlias = Literal["up", "down", "both"]
 """`up` is from who dialled the proxy to its target, `down` the other way."""
 
 FaultKind: TypeAlias = Literal[
-    "refuse", "reset", "close", "black_hole", "delay", "throttle", "cut_in_frame"
+    "refuse", "reset", "close", "black_hole", "outage", "delay", "throttle", "cut_in_frame"
 ]
+"""As the methods of `FaultProxy`; an `outage` is a black hole that no connection survives."""
 
 PIECE_BYTES = 64 * 1024
 THROTTLE_SLICE_SECONDS = 0.02
@@ -192,7 +193,7 @@ class FaultProxy:
                 self.reset()
             case "close":
                 self.close()
-            case "black_hole":
+            case "black_hole" | "outage":
                 self.black_hole(fault.direction)
             case "delay":
                 self.delay(fault.seconds / 10, fault.direction)
@@ -201,6 +202,8 @@ class FaultProxy:
             case "cut_in_frame":
                 self.cut_in_frame(fault.bytes, fault.direction)
         await asyncio.sleep(fault.seconds)
+        if fault.kind == "outage":
+            self.reset()
         self.heal()
         await self.accept()
 
@@ -355,7 +358,9 @@ async def _drained(writer: asyncio.StreamWriter, carried: _Carried) -> None:
     finally:
         over.cancel()
         drain.cancel()
-        await asyncio.gather(drain, return_exceptions=True)
+        (broken,) = await asyncio.gather(drain, return_exceptions=True)
+    if isinstance(broken, OSError):
+        raise broken
 
 
 def _end(writer: asyncio.StreamWriter, *, reset: bool) -> None:
