@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean
+.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -57,6 +57,14 @@ test-quick: setup ## The tests without real processes and wheels
 
 demo: setup ## A LangGraph agent reports on a repository (REPO=path or URL, this one by default)
 	@$(BIN)/python docs/examples/repo_report/demo.py "$(REPO)"
+
+SEED ?=
+SECONDS ?= 60
+ROUNDS ?= 0
+CHAOS_OPTIONS ?=
+
+chaos: setup ## Kill and break real processes and their network (SEED= SECONDS= ROUNDS=)
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) --rounds $(ROUNDS) $(CHAOS_OPTIONS)
 
 bench: setup ## Measure the start beside a bare client
 	$(BIN)/python -m tests.bench --markdown docs/explanation/benchmarks.md

@@ -143,6 +143,26 @@ def events(
     )
 
 
+@app.command()
+def status(
+    session: Annotated[
+        str, typer.Option(help="Id of the session. [SESSION_ID]", show_default=False)
+    ] = "",
+    state_dir: Annotated[
+        str,
+        typer.Option(
+            help="The runner's private directory. [RUNNER_STATE_DIR]",
+            show_default="$XDG_STATE_HOME/runner-shell/SESSION",
+        ),
+    ] = "",
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask a runner on this machine how it stands: exit code 0 connected, 1 not, 3 no runner."""
+    from .status import show_status
+
+    show_status(session=session, state_dir=state_dir, as_json=json_lines)
+
+
 def main() -> None:
     """The entry point: bad input is said in one sentence each, with exit code 2."""
     from ..shell.process import stand_in_for_closed_streams

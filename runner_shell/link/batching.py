@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from ..errors import LimitExceeded, RemoteProtocolError
 from ..protocol import codec
@@ -23,13 +24,20 @@ def fits_one_frame(size: int, max_frame_bytes: int) -> bool:
     return size + _EVENTS_OVERHEAD <= max_frame_bytes
 
 
-def batch_length(sizes: Iterable[int], max_frame_bytes: int) -> int:
-    """How many of the next events share one frame; the first always counts."""
+def batch_length(sizes: Iterable[int], max_frame_bytes: int, credit: int) -> int:
+    """How many of the next events share one frame; the first always counts.
+
+    Args:
+        sizes: Bytes of the next events.
+        max_frame_bytes: The largest frame that the peer takes.
+        credit: Bytes of events that may still be sent.
+    """
     limit = min(BATCH_BYTES, max_frame_bytes) - _EVENTS_OVERHEAD
     used = count = 0
-    for size in sizes:
-        used += size + 1
-        if count and (used > limit or count == MAX_EVENTS_PER_FRAME):
+    for size in islice(sizes, MAX_EVENTS_PER_FRAME):
+        used += size
+        # One comma for each event so far is a byte too many, and no frame is ever too large.
+        if (used + count >= limit or used > credit) and count:
             break
         count += 1
     return count

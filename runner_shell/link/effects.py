@@ -99,10 +99,21 @@ RunnerEffect: TypeAlias = (
 # --- gateway's side --------------------------------------------------------------------------
 
 
-class NumberedEvent(Struct, frozen=True):
-    """An encoded event and its number."""
+class NumberedEvent(Struct, frozen=True, gc=False):
+    """An encoded event, and what its envelope says, so that nobody need decode it again.
+
+    Attributes:
+        seq: Its number.
+        time: When it was numbered.
+        type: Its type.
+        turn: Id of its turn, or empty.
+        data: The event exactly as the runner encoded it.
+    """
 
     seq: int
+    time: str
+    type: str
+    turn: str
     data: bytes
 
 

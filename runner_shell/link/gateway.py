@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..protocol import codec
-from ..protocol.events import JSON
+from ..protocol.events import JSON, Envelope
 from ..protocol.frames import (
     MAX_EVENT_BYTES,
     MAX_FRAME_BYTES,
@@ -22,6 +22,7 @@ from ..protocol.frames import (
     Heartbeat,
     Hello,
     Part,
+    UnknownFrame,
     Welcome,
 )
 from .batching import MIN_FRAME_BYTES, PartJoiner
@@ -45,14 +46,15 @@ class GatewayLimits(Struct, frozen=True, kw_only=True):
     """What a gateway allows and how patient it is.
 
     Attributes:
-        heartbeat_seconds: How often each side lets itself be heard.
+        heartbeat_seconds: How often each side lets itself be heard; at the default, silence is
+            found out within 20 s.
         hello_seconds: How long it waits for `hello`.
         max_frame_bytes: The largest frame it takes.
         credit_bytes: Unacknowledged bytes it allows.
         max_event_bytes: The largest event it puts together from parts.
     """
 
-    heartbeat_seconds: float = 10.0
+    heartbeat_seconds: float = 7.5
     hello_seconds: float = 10.0
     max_frame_bytes: int = MAX_FRAME_BYTES
     credit_bytes: int = 1024 * 1024
@@ -105,6 +107,9 @@ class GatewayLink:
         self._last_heard = now
         try:
             decoded = codec.decode_runner_frame(frame, max_bytes=self.limits.max_frame_bytes)
+            if isinstance(decoded, Events) and self.state is GatewayState.OPEN:
+                envelopes = codec.decode_envelopes(frame, len(decoded.events))
+                return self._take_events(decoded.events, envelopes)
             return self._take(decoded)
         except RemoteProtocolError:
             self._move(GatewayTrigger.CLOSED)
@@ -261,29 +266,31 @@ class GatewayLink:
                 self._log = frame.log
                 self._runner_max_frame_bytes = frame.max_frame_bytes
                 return [HelloReceived(frame)]
-            case GatewayState.OPEN, Events():
-                return self._take_events(frame.events)
             case GatewayState.OPEN, Part():
                 return self._take_part(frame)
             case GatewayState.OPEN, Ack():
                 return [CommandsAcknowledged(frame.seq)]
             case GatewayState.OPEN, Heartbeat():
                 return [HeartbeatReceived(frame.progress)]
+            case GatewayState.OPEN, UnknownFrame():
+                return []
             case _:
                 name = type(frame).__name__.lower()
                 raise RemoteProtocolError(f"{name!r} while the link is {self.state.value!r}")
 
-    def _take_events(self, raws: list[Raw]) -> list[GatewayEffect]:
+    def _take_events(self, raws: list[Raw], envelopes: list[Envelope]) -> list[GatewayEffect]:
         """Source: "The gateway accepts only the next number it expects"."""
         new: list[NumberedEvent] = []
-        for raw in raws:
-            data = bytes(raw)
-            seq = codec.decode_envelope(data).seq
-            if seq > self._received + 1:
+        expected = self._received + 1
+        for raw, head in zip(raws, envelopes, strict=True):
+            seq = head.seq
+            if seq == expected:
+                new.append(NumberedEvent(seq, head.time, head.type, head.turn, bytes(raw)))
+                expected += 1
+            elif seq > expected:
+                self._received = expected - 1
                 return self._resync(seq, new)
-            if seq == self._received + 1:
-                self._received = seq
-                new.append(NumberedEvent(seq, data))
+        self._received = expected - 1
         return [EventsReceived(tuple(new))] if new else []
 
     def _take_part(self, part: Part) -> list[GatewayEffect]:
@@ -294,10 +301,12 @@ class GatewayLink:
         event = self._joiner.add(part)
         if event is None:
             return []
-        if codec.decode_envelope(event).seq != part.seq:
+        head = codec.decode_envelope(event)
+        if head.seq != part.seq:
             raise RemoteProtocolError(f"the parts of event {part.seq} hold another number")
         self._received = part.seq
-        return [EventsReceived((NumberedEvent(part.seq, event),))]
+        whole = NumberedEvent(head.seq, head.time, head.type, head.turn, event)
+        return [EventsReceived((whole,))]
 
     def _resync(self, seq: int, new: list[NumberedEvent]) -> list[GatewayEffect]:
         kept: list[GatewayEffect] = [EventsReceived(tuple(new))] if new else []

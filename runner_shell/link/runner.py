@@ -23,6 +23,7 @@ from ..protocol.frames import (
     Frame,
     Heartbeat,
     Hello,
+    UnknownFrame,
     Welcome,
 )
 from . import batching
@@ -40,6 +41,11 @@ from .states import RUNNER_TABLE, RunnerState, RunnerTrigger, follow
 
 SILENCE_FACTOR = 2.5
 """A peer is lost when nothing came for so many of its heartbeats."""
+
+
+TOO_LARGE = 1009
+"""WebSocket's own close code for a frame that is too large. The peer's maximum is kept to, so it
+comes from something between the two; the same frame again would only get the same answer."""
 
 
 class EventSource(Protocol):
@@ -118,6 +124,7 @@ class RunnerLink:
         self._parts_held = 0
         self._credit = 0
         self._peer_max_frame_bytes = MAX_FRAME_BYTES
+        self._way_max_frame_bytes = MAX_FRAME_BYTES
         self._heartbeat_seconds = 10.0
         self._last_command = last_command
         self._journaled_command = last_command
@@ -223,6 +230,9 @@ class RunnerLink:
         if code is not None and 4000 <= code < 4100:
             return self.refused(code, reason)
         self._move(RunnerTrigger.LOST)
+        if code == TOO_LARGE:
+            half = min(self._peer_max_frame_bytes, self._way_max_frame_bytes) // 2
+            self._way_max_frame_bytes = max(batching.MIN_FRAME_BYTES, half)
         return [Redial(at_once=code is not None and 4200 <= code < 4300, reason=reason)]
 
     def refused(self, code: int, reason: str) -> list[RunnerEffect]:
@@ -243,6 +253,14 @@ class RunnerLink:
         what = "no welcome" if self.state is RunnerState.GREETING else "nothing"
         reason = f"{what} came from the gateway for {patience:g} s"
         return [CloseSocket(CloseCode.SILENT, reason), *self.lost(CloseCode.SILENT, reason)]
+
+    def silent_at(self) -> float | None:
+        """When `tick` will find the gateway lost, if nothing comes before; None without one.
+
+        Whoever writes may be held up by a peer that takes nothing, so somebody else has to look.
+        """
+        patience = self._patience()
+        return None if patience is None else self._last_heard + patience
 
     def next_deadline(self) -> float | None:
         """When to call `tick` and `frames_to_send` again at the latest, or None."""
@@ -302,24 +320,25 @@ class RunnerLink:
         return self._in_flight_bytes + self._unsent[0] <= self._credit
 
     def _batch(self) -> bytes:
-        count = batching.batch_length(self._unsent, self._peer_max_frame_bytes)
-        events: list[bytes] = []
-        while len(events) < count and self._may_send_next():
-            events.append(self._events.read(self._next_to_send))
-            self._mark_sent()
-        return codec.join_events(events)
+        credit = self._credit - self._in_flight_bytes
+        count = batching.batch_length(self._unsent, self._peer_max_frame_bytes, credit)
+        first, read = self._next_to_send, self._events.read
+        frame = codec.join_events([read(seq) for seq in range(first, first + count)])
+        self._mark_sent(count)
+        return frame
 
     def _parts(self) -> list[bytes]:
         seq = self._next_to_send
         skip, self._parts_held = self._parts_held, 0
         frames = batching.parts(seq, self._events.read(seq), self._peer_max_frame_bytes, skip=skip)
-        self._mark_sent()
+        self._mark_sent(1)
         return list(frames)
 
-    def _mark_sent(self) -> None:
-        size = self._unsent.popleft()
-        self._in_flight.append(size)
-        self._in_flight_bytes += size
+    def _mark_sent(self, count: int) -> None:
+        take = self._unsent.popleft
+        sizes = [take() for _ in range(count)]
+        self._in_flight.extend(sizes)
+        self._in_flight_bytes += sum(sizes)
 
     def _unsend(self) -> None:
         self._unsent.extendleft(reversed(self._in_flight))
@@ -350,7 +369,7 @@ class RunnerLink:
                 return self._take_ack(frame)
             case RunnerState.OPEN, Commands():
                 return self._take_commands(frame)
-            case _, Heartbeat():
+            case _, Heartbeat() | UnknownFrame():
                 return []
             case _:
                 name = type(frame).__name__.lower()
@@ -366,11 +385,15 @@ class RunnerLink:
         if first and welcome.last_command > self._last_command:
             # An earlier process took these in; applying them here could be the second time.
             self._last_command = self._journaled_command = welcome.last_command
-        self._parts_held = self._resumable_parts(welcome)
+        max_frame_bytes = min(welcome.max_frame_bytes, self._way_max_frame_bytes)
+        narrowed = (
+            max_frame_bytes < welcome.max_frame_bytes
+        )  # then what it has may be cut elsewhere
+        self._parts_held = 0 if narrowed else self._resumable_parts(welcome)
         self._move(RunnerTrigger.WELCOMED)
         self.epoch = welcome.epoch
         self._credit = welcome.credit
-        self._peer_max_frame_bytes = welcome.max_frame_bytes
+        self._peer_max_frame_bytes = max_frame_bytes
         self._heartbeat_seconds = welcome.heartbeat_seconds
         self._urgent = bool(self._unsent)
         return [
@@ -419,13 +442,13 @@ class RunnerLink:
             raise RemoteProtocolError(f"acknowledged {seq} after {self.acked}: events were lost")
         if seq >= self._next_seq:
             raise RemoteProtocolError(f"acknowledged {seq}, which was never emitted")
-        while self.acked < seq:
-            self.acked += 1
-            if self._in_flight:
-                self._in_flight_bytes -= self._in_flight.popleft()
-            else:
-                self._unsent.popleft()
-                self._parts_held = 0
+        count, self.acked = seq - self.acked, seq
+        sent = min(count, len(self._in_flight))
+        take = self._in_flight.popleft
+        self._in_flight_bytes -= sum([take() for _ in range(sent)])
+        for _ in range(count - sent):  # an earlier connection had brought them
+            self._unsent.popleft()
+            self._parts_held = 0
 
     def _take_commands(self, frame: Commands) -> list[RunnerEffect]:
         effects: list[RunnerEffect] = []

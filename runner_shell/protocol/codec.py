@@ -33,8 +33,17 @@ class _Head(msgspec.Struct):
     type: str
 
 
+class _FrameHead(msgspec.Struct):
+    frame: str
+
+
+class _Envelopes(msgspec.Struct):
+    events: list[Envelope]
+
+
 _encoder = msgspec.json.Encoder()
 _head = msgspec.json.Decoder(_Head)
+_frame_head = msgspec.json.Decoder(_FrameHead)
 _object = msgspec.json.Decoder(dict[str, JSON])
 _envelope = msgspec.json.Decoder(Envelope)
 
@@ -52,6 +61,11 @@ def _runner_frames() -> msgspec.json.Decoder[Frame]:
 @cache
 def _gateway_frames() -> msgspec.json.Decoder[Frame]:
     return msgspec.json.Decoder(frames.Welcome | frames.Ack | frames.Commands | frames.Heartbeat)
+
+
+@cache
+def _envelopes() -> msgspec.json.Decoder[_Envelopes]:
+    return msgspec.json.Decoder(_Envelopes)
 
 
 @cache
@@ -136,18 +150,52 @@ def encode_command(command: Command | SecretAdd | ReservedCommand) -> bytes:
 def decode_runner_frame(data: bytes | str, *, max_bytes: int = MAX_FRAME_BYTES) -> Frame:
     """Decode what a runner sent.
 
+    A frame that this version does not know comes back as `UnknownFrame`.
+
     Raises:
         LimitExceeded: Larger than `max_bytes`, or nested too deeply.
         RemoteProtocolError: Not a frame of the runner's.
     """
-    # Its members stay bytes here, and each is judged by itself when it is decoded.
-    return _decode(_runner_frames(), _limited(data, max_bytes, max_depth=None), "frame")
+    # Its members stay bytes here; `decode_envelopes` judges their depth.
+    data = _limited(data, max_bytes, max_depth=None)
+    return _decode_frame(_runner_frames(), data)
 
 
 def decode_gateway_frame(data: bytes | str, *, max_bytes: int = MAX_FRAME_BYTES) -> Frame:
     """Decode what a gateway sent. Raises as `decode_runner_frame`."""
     data = _limited(data, max_bytes, max_depth=MAX_DEPTH + _FRAME_LEVELS)
-    return _decode(_gateway_frames(), data, "frame")
+    return _decode_frame(_gateway_frames(), data)
+
+
+def _decode_frame(decoder: msgspec.json.Decoder[Frame], data: bytes) -> Frame:
+    """Source: "A frame whose name is unknown is ignored"."""
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        name = _decode(_frame_head, data, "frame").frame
+        if name in catalogue.RUNNER_FRAMES or name in catalogue.GATEWAY_FRAMES:
+            raise RemoteProtocolError(f"not a valid frame: {error}") from error
+        return frames.UnknownFrame(name=name)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"not a valid frame: {error}") from error
+
+
+def decode_envelopes(frame: bytes | str, count: int) -> list[Envelope]:
+    """Number, time, type and turn of each event in an `events` frame, in one pass.
+
+    Args:
+        frame: A frame that `decode_runner_frame` has taken.
+        count: How many events it has.
+
+    Raises:
+        LimitExceeded: An event is nested too deeply.
+        RemoteProtocolError: A member is no event.
+    """
+    data = frame.encode() if isinstance(frame, str) else frame
+    # Whatever else is opened in the frame could not nest one event too deeply.
+    if data.count(b"[") + data.count(b"{") - count > MAX_DEPTH:
+        _check_depth(data, MAX_DEPTH + _FRAME_LEVELS)
+    return _decode(_envelopes(), data, "event").events
 
 
 def decode_envelope(event: bytes) -> Envelope:

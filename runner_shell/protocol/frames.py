@@ -35,6 +35,16 @@ class Frame(Struct, frozen=True, kw_only=True, tag_field="frame", omit_defaults=
     """What every frame is."""
 
 
+class UnknownFrame(Frame, frozen=True, kw_only=True):
+    """A frame that this version does not know; it is ignored.
+
+    Attributes:
+        name: What the field `frame` says.
+    """
+
+    name: str
+
+
 # --- runner → gateway ------------------------------------------------------------------------
 
 
@@ -171,6 +181,7 @@ class CloseCode:
         SILENT: The peer was not heard in time.
         DRAINING: The gateway is about to restart.
         REPLACED: The same process has dialled again.
+        RENEWING: From a runner: it dials again at once, with a newer token.
     """
 
     SUPERSEDED = 4000
@@ -186,3 +197,4 @@ class CloseCode:
     SILENT = 4130
     DRAINING = 4200
     REPLACED = 4201
+    RENEWING = 4202

@@ -26,6 +26,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     gateway: str = ""
     token: str = ""
     token_file: Path | None = None
+    ca_file: Path | None = None
     prompt: str = ""
     interactive: bool = False
     timeout_seconds: float | None = None
@@ -140,6 +141,17 @@ def _token_file(text: str) -> Path:
     return path
 
 
+def _certificates(text: str) -> Path:
+    path = Path(text)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise ValueError("the file must hold certificates in PEM form")
+    return path
+
+
 VARIABLES: tuple[Variable, ...] = (
     Variable("adapter", ("RUNNER_ADAPTER", "RUNNER_TYPE"), str, "Name of the adapter."),
     Variable("session", ("SESSION_ID",), _session, "Id of the session."),
@@ -163,6 +175,13 @@ VARIABLES: tuple[Variable, ...] = (
         ("BOT_TOKEN_FILE",),
         _token_file,
         "File with the runner's token, read again at every dial.",
+    ),
+    Variable(
+        "ca_file",
+        ("RUNNER_CA_FILE",),
+        _certificates,
+        "PEM file of certificates to trust at the gateway instead of the system's; read at every "
+        "dial.",
     ),
     Variable(
         "prompt",

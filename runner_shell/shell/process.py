@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from ..control.location import socket_path, state_directory
 from ..errors import ConfigurationError, Refused, TransportBroken
 from . import guardian, hygiene
 from .environment import (
@@ -78,10 +79,7 @@ class Process:
     @property
     def state_dir(self) -> Path:
         """The private directory of this session's state."""
-        if self.settings.state_dir is not None:
-            return self.settings.state_dir
-        base = self.environment.get("XDG_STATE_HOME") or "~/.local/state"
-        return Path(base).expanduser() / "runner-shell" / self.session
+        return state_directory(self.settings.state_dir, self.session, self.environment)
 
 
 def take_environment(environ: MutableMapping[str, str]) -> dict[str, str]:
@@ -193,6 +191,7 @@ def _own_fault(process: Process, error: Exception) -> int:
 async def _run_session(process: Process, stage: Stage) -> int:
     import asyncio
 
+    from ..control.server import StatusServer
     from ..redaction import Redactor, Registry
     from .logs import log_to_stderr
     from .outcome import EXIT_CODES, write_termination_log
@@ -214,7 +213,8 @@ async def _run_session(process: Process, stage: Stage) -> int:
         )
         _arm_last_resort(process.settings)
         with Signals(asyncio.get_running_loop(), runner, process):
-            verdict, termination = await runner.run()
+            async with StatusServer(socket_path(process.state_dir), runner.status):
+                verdict, termination = await runner.run()
     write_termination_log(process.settings.termination_log, termination)
     shown = connection.taps and verdict.exit_code == EXIT_CODES[verdict.outcome]
     if verdict.exit_code and not shown:
@@ -323,7 +323,7 @@ def dial_with(process: Process, url: str, read: Callable[[], str]) -> Dial:
         log = logging.getLogger("runner_shell")
         log.debug("dialling %s", url.partition("?")[0])
         try:
-            socket = await dial_websocket(url, token)
+            socket = await dial_websocket(url, token, ca_file=process.settings.ca_file)
         except (Refused, TransportBroken) as error:
             log.debug("not connected: %s", error)
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..adapter.contract import (
     Ending,
     UserMessage,
 )
+from ..control.status import Status
 from ..errors import ConfigurationError, RemoteProtocolError
 from ..journal import Journal, MemoryJournal
 from ..link.effects import (
@@ -33,6 +35,7 @@ from ..link.effects import (
     Welcomed,
 )
 from ..link.runner import LinkSettings, RunnerLink
+from ..link.states import RunnerState
 from ..protocol import codec
 from ..protocol.commands import SessionStop
 from ..protocol.events import (
@@ -229,6 +232,27 @@ class Runner:
     def say(self, event: Event) -> None:
         """An event of the shell's own, in the running turn if there is one."""
         self._outlet.say(event, self._turns.current)
+
+    def status(self) -> Status:
+        """How it stands now, for whoever asks from outside."""
+        link, welcomed = self._link, self._link.epoch is not None
+        return Status(
+            session=self.settings.session,
+            instance=self.settings.instance,
+            pid=os.getpid(),
+            adapter=self.settings.adapter,
+            connected=link.state is RunnerState.OPEN,
+            link=link.state.value,
+            problem=self.redact(self._driver.last_problem),
+            epoch=link.epoch,
+            last_acked=link.acked if welcomed else None,
+            backlog_events=link.backlog,
+            backlog_bytes=self._journal.backlog_bytes,
+            turn=self.turn,
+            queued_turns=len(self._queue),
+            ending=self.ending,
+            uptime_seconds=round(self._loop.time() - self._started_at, 3),
+        )
 
     def redact(self, text: str) -> str:
         """Redact a text that leaves by another way: stderr, the termination log."""

@@ -17,6 +17,10 @@ Dial = Callable[[], Awaitable[Socket]]
 
 NORMAL_CLOSE = 1000
 
+DIALS_AT_ONCE = 3
+"""How often in a row, without acknowledged progress, "dial again now" is taken at its word: a
+gateway that says nothing else must not be dialled as fast as it can refuse."""
+
 
 class LinkDriver:
     """Owns the connection of one runner.
@@ -37,13 +41,14 @@ class LinkDriver:
     ) -> None:
         self.last_problem = ""
         self.greeted = asyncio.Event()
-        """Set when the first `hello` is on the wire, or the first dial failed."""
+        """Set when the first `hello` is on the wire, or the first connection came to nothing."""
         self._link = link
         self._dial = dial
         self._on_effect = on_effect
         self._backoff = backoff or Backoff()
         self._news = asyncio.Event()
         self._at_once = False
+        self._hurries = 0
         self._acked = 0
         self._goodbye = (NORMAL_CLOSE, "")
         self._socket: Socket | None = None
@@ -74,6 +79,7 @@ class LinkDriver:
             if self._link.state is RunnerState.AWAY:
                 self._link.connected(self._now())
                 await self._converse(self._socket)
+                self.greeted.set()  # it may have ended before anything could be written
             await self._socket.close(*self._goodbye)
 
     async def close(self) -> None:
@@ -84,8 +90,9 @@ class LinkDriver:
             await self._socket.close(NORMAL_CLOSE, "")
 
     async def _pause(self) -> None:
-        if self._at_once:
-            self._at_once = False
+        at_once, self._at_once = self._at_once, False
+        if at_once and self._hurries < DIALS_AT_ONCE:
+            self._hurries += 1
             return
         seconds = self._backoff.next_seconds()
         if seconds:
@@ -102,12 +109,14 @@ class LinkDriver:
         """Carry frames until one side of the connection ends; then tell the link."""
         reader = asyncio.create_task(self._read(socket), name="link-reader")
         writer = asyncio.create_task(self._write(socket), name="link-writer")
+        watch = asyncio.create_task(self._watch(), name="link-watch")
+        tasks = (reader, writer, watch)
         try:
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            reader.cancel()
-            writer.cancel()
-            results = await asyncio.gather(reader, writer, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
             match result:
                 case None | asyncio.CancelledError() | TransportClosed():
@@ -134,6 +143,11 @@ class LinkDriver:
                 await socket.send(frame)
             self.greeted.set()
             await self._wait_for_news()
+
+    async def _watch(self) -> None:
+        """Find a silent gateway. Not the writer's work: a peer that takes nothing holds it up."""
+        while (silent_at := self._link.silent_at()) is not None:
+            await asyncio.sleep(max(0.0, silent_at - self._now()))
             self._deliver(self._link.tick(self._now()))
 
     async def _wait_for_news(self) -> None:
@@ -160,6 +174,7 @@ class LinkDriver:
                 case Acknowledged():
                     if effect.seq > self._acked:
                         self._acked = effect.seq
+                        self._hurries = 0
                         self._backoff.reset()
                     self._on_effect(effect)
                 case _:

@@ -23,6 +23,7 @@ from runner_shell.link.effects import (
     NumberedEvent,
 )
 from runner_shell.link.gateway import GatewayLimits, GatewayLink
+from runner_shell.link.runner import LinkSettings, RunnerLink
 from runner_shell.link.states import GATEWAY_TABLE, GatewayState, GatewayTrigger, follow
 from runner_shell.protocol.frames import Hello
 
@@ -37,6 +38,12 @@ WELCOME = (
 )
 
 
+def numbered(data: bytes) -> NumberedEvent:
+    """An event as the link hands it on: its envelope is read already."""
+    head = json.loads(data)
+    return NumberedEvent(head["seq"], head["time"], head["type"], head.get("turn", ""), data)
+
+
 def event(seq: int, message: bytes = b"") -> bytes:
     return b'{"seq":%d,"time":"2026-11-21T10:00:00.000Z","type":"log","message":"%b"}' % (
         seq,
@@ -49,7 +56,7 @@ def events(*seqs: int) -> bytes:
 
 
 def received(*seqs: int) -> EventsReceived:
-    return EventsReceived(tuple(NumberedEvent(seq, event(seq)) for seq in seqs))
+    return EventsReceived(tuple(numbered(event(seq)) for seq in seqs))
 
 
 def part(seq: int, index: int, total: int, piece: bytes) -> bytes:
@@ -66,6 +73,7 @@ def opened(
     now: float = 0.0, *, acked: int = 0, last_command: int = 0, **limits: Any
 ) -> GatewayLink:
     """A link that has welcomed its runner and said so."""
+    limits = {"heartbeat_seconds": 10.0} | limits
     link = GatewayLink(now=now, limits=GatewayLimits(**limits))
     link.receive(HELLO, now)
     link.welcome(epoch=1, acked=acked, last_command=last_command, now=now)
@@ -165,9 +173,7 @@ def test_events_are_handed_out_as_they_came() -> None:
     link = opened()
     spaced = b'{ "seq" : 1, "time":"t", "type":"later.than.us", "own": 1.50 }'
     frame = b'{"frame":"events","events":[' + spaced + b"," + event(2) + b"]}"
-    assert link.receive(frame, 0.0) == [
-        EventsReceived((NumberedEvent(1, spaced), NumberedEvent(2, event(2))))
-    ]
+    assert link.receive(frame, 0.0) == [EventsReceived((numbered(spaced), numbered(event(2))))]
 
 
 def test_a_duplicate_is_dropped() -> None:
@@ -270,9 +276,7 @@ def test_parts_are_put_together_before_anyone_sees_them() -> None:
     whole = event(1, b"abc" * 100)
     assert link.receive(part(1, 0, 3, whole[:100]), 0.0) == []
     assert link.receive(part(1, 1, 3, whole[100:300]), 0.0) == []
-    assert link.receive(part(1, 2, 3, whole[300:]), 0.0) == [
-        EventsReceived((NumberedEvent(1, whole),))
-    ]
+    assert link.receive(part(1, 2, 3, whole[300:]), 0.0) == [EventsReceived((numbered(whole),))]
     assert link.receive(events(2), 0.0) == [received(2)]
 
 
@@ -362,9 +366,7 @@ def test_parts_outlive_their_connection() -> None:
     after.receive(HELLO, 1.0)
     after.welcome(epoch=1, acked=0, now=1.0)
     assert json.loads(after.frames_to_send(1.0)[0])["parts"] == 1
-    assert after.receive(part(1, 1, 2, whole[200:]), 1.0) == [
-        EventsReceived((NumberedEvent(1, whole),))
-    ]
+    assert after.receive(part(1, 1, 2, whole[200:]), 1.0) == [EventsReceived((numbered(whole),))]
 
 
 def test_parts_that_cannot_be_gone_on_with_are_dropped() -> None:
@@ -457,6 +459,29 @@ def test_a_silent_runner_is_closed() -> None:
     assert link.tick(36.0) == []
 
 
+def test_at_the_defaults_silence_is_found_within_20_s() -> None:
+    """A black hole costs at most 20 s, on either side, unless a setting says otherwise."""
+    link = GatewayLink(now=0.0)
+    link.receive(HELLO, 0.0)
+    link.welcome(epoch=1, acked=0, now=0.0)
+    (welcome,) = link.frames_to_send(0.0)
+    assert link.tick(20.0) == [CloseSocket(4130, "nothing came from the runner")]
+    runner = RunnerLink(LinkSettings(session="s1", instance="i1", log="l1"), NoEvents())
+    runner.connected(0.0)
+    runner.receive(welcome, 0.0)
+    silent_at = runner.silent_at()
+    assert silent_at is not None
+    assert silent_at < 20.0
+    assert isinstance(runner.tick(silent_at)[0], CloseSocket)
+
+
+class NoEvents:
+    """A journal that holds nothing."""
+
+    def read(self, seq: int) -> bytes:
+        raise IndexError(seq)
+
+
 # --- endings ---------------------------------------------------------------------------------
 
 
@@ -477,7 +502,7 @@ def test_frames_after_the_end_are_ignored() -> None:
         HELLO,
         WELCOME,
         commands(),
-        b'{"frame":"nonsense"}',
+        b'{"frame":1}',
         b'{"frame":"part","seq":1}',
         b"[]",
         b"{",
@@ -493,7 +518,18 @@ def test_a_wrong_frame_ends_the_connection(frame: bytes) -> None:
     assert link.receive(events(1), 0.0) == []
 
 
-@pytest.mark.parametrize("frame", [events(1), HEARTBEAT, b'{"frame":"ack","seq":0}', WELCOME])
+def test_a_frame_that_it_does_not_know_is_ignored() -> None:
+    """A newer runner's frame is heard and passed over; what follows counts as ever."""
+    link = opened(0.0)
+    assert link.receive(b'{"frame":"weather","wind":[3]}', 20.0) == []
+    assert link.tick(30.0) == [], "it counts as a sign of life"
+    assert link.receive(events(1), 30.0) == [received(1)]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [events(1), HEARTBEAT, b'{"frame":"ack","seq":0}', WELCOME, b'{"frame":"weather"}'],
+)
 @pytest.mark.parametrize("greeted", [False, True])
 def test_nothing_but_one_hello_comes_before_the_welcome(frame: bytes, greeted: bool) -> None:
     """A runner greets and waits: every other frame before `welcome` is its error."""

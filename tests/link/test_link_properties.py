@@ -37,6 +37,7 @@ from runner_shell.link.gateway import GatewayLimits, GatewayLink
 from runner_shell.link.runner import LinkSettings, RunnerLink
 from runner_shell.link.states import GatewayState, RunnerState
 from runner_shell.protocol import codec
+from runner_shell.protocol.events import Envelope
 from runner_shell.protocol.frames import CloseCode, Commands, Hello
 
 LIMITS = GatewayLimits(max_frame_bytes=1024, credit_bytes=2500)
@@ -463,10 +464,11 @@ def test_schedules_meet_what_they_are_for() -> None:
 class ForgetsOnSend(RunnerLink):
     """Takes what is sent for delivered."""
 
-    def _mark_sent(self) -> None:
-        super()._mark_sent()
-        self._in_flight_bytes -= self._in_flight.popleft()
-        self.acked += 1
+    def _mark_sent(self, count: int) -> None:
+        super()._mark_sent(count)
+        for _ in range(count):
+            self._in_flight_bytes -= self._in_flight.popleft()
+        self.acked += count
 
 
 class NeverResends(RunnerLink):
@@ -488,8 +490,10 @@ class ResendsEverything(RunnerLink):
 class IgnoresCredit(RunnerLink):
     """Sends whatever there is."""
 
-    def _may_send_next(self) -> bool:
-        return bool(self._unsent)
+    def receive(self, frame: bytes | str, now: float) -> list[RunnerEffect]:
+        effects = super().receive(frame, now)
+        self._credit = 10**9
+        return effects
 
 
 class ForgetsHeldParts(RunnerLink):
@@ -525,11 +529,15 @@ class AcknowledgesUnjournaledCommands(RunnerLink):
 class TakesDuplicates(GatewayLink):
     """Stores whatever comes."""
 
-    def _take_events(self, raws: list[Raw]) -> list[GatewayEffect]:
-        datas = [bytes(raw) for raw in raws]
-        new = [NumberedEvent(codec.decode_envelope(data).seq, data) for data in datas]
+    def _take_events(self, raws: list[Raw], envelopes: list[Envelope]) -> list[GatewayEffect]:
+        new = [numbered(bytes(raw)) for raw in raws]
         self._received = max(self._received, new[-1].seq)
         return [EventsReceived(tuple(new))]
+
+
+def numbered(data: bytes) -> NumberedEvent:
+    head = codec.decode_envelope(data)
+    return NumberedEvent(head.seq, head.time, head.type, head.turn, data)
 
 
 class AcknowledgesUncommitted(GatewayLink):

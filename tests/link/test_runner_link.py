@@ -697,6 +697,35 @@ def test_a_closed_link_is_quiet() -> None:
     assert runner.link.state is RunnerState.CLOSED
 
 
+def test_what_is_too_large_for_the_way_goes_smaller() -> None:
+    """After 1009 no frame of that size is sent again: half of it at most, then half of that."""
+    runner = Runner()
+    runner.open(welcome=welcome(credit=10**9, max_frame_bytes=8192))
+    runner.emit(size=8000)
+    (whole,) = runner.link.frames_to_send(0.0)
+    assert len(whole) > 8000
+    for limit, held in ((4096, 0), (2048, 3)):
+        (redial,) = runner.link.lost(1009, "too large")
+        assert isinstance(redial, Redial)
+        runner.open(welcome=welcome(credit=10**9, max_frame_bytes=8192, parts=held))
+        frames = runner.link.frames_to_send(0.0)
+        assert max(map(len, frames)) <= limit
+        pieces = [base64.b64decode(json.loads(frame)["data"]) for frame in frames]
+        assert b"".join(pieces) == runner.journal[1], "from its beginning, whatever was held"
+
+
+def test_a_frame_that_it_does_not_know_is_ignored() -> None:
+    """A newer gateway's frame is heard and passed over; what follows counts as ever."""
+    runner = Runner()
+    runner.link.connected(0.0)
+    assert runner.link.receive(b'{"frame":"weather","wind":[3]}', 0.0) == []
+    runner.link.receive(WELCOME, 0.0)
+    assert runner.link.receive(b'{"frame":"weather"}', 20.0) == []
+    assert runner.link.tick(30.0) == [], "it counts as a sign of life"
+    runner.emit()
+    assert runner.link.receive(ack(1), 30.0) == [Acknowledged(1)]
+
+
 @pytest.mark.parametrize(
     "frame",
     [
@@ -704,7 +733,7 @@ def test_a_closed_link_is_quiet() -> None:
         b'{"frame":"hello","session":"s1","epoch":1,"instance":"i","log":"l","next":1,"last_command":0}',
         b'{"frame":"events","events":[]}',
         b'{"frame":"ack"}',
-        b'{"frame":"nonsense"}',
+        b'{"frame":1}',
         b"[]",
         b"{",
         b"\xff",
