@@ -10,7 +10,8 @@ RunnerError
 │   │   └── LimitExceeded       a frame over a limit of size, depth or parts
 │   └── Refused                 the peer said no, and whether to dial again
 ├── it broke
-│   └── TransportBroken         the connection was lost; dial again
+│   ├── TransportBroken         the connection was lost; dial again
+│   └── JournalBroken           what must be kept cannot be written, or cannot be read any more
 ├── you closed it
 │   └── TransportClosed         used after close
 └── the agent failed
@@ -23,6 +24,7 @@ from __future__ import annotations
 __all__ = [
     "AgentFailed",
     "ConfigurationError",
+    "JournalBroken",
     "LimitExceeded",
     "LocalProtocolError",
     "NotSupported",
@@ -98,6 +100,13 @@ class TransportBroken(RunnerError):
     def __init__(self, reason: str, code: int | None = None) -> None:
         self.code = code
         super().__init__(reason)
+
+
+class JournalBroken(RunnerError):
+    """The state directory's disk is full, read-only or at fault; nothing further can be promised.
+
+    What was kept before stays, and a next process goes on with it.
+    """
 
 
 class TransportClosed(RunnerError):

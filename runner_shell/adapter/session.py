@@ -84,6 +84,7 @@ class Session:
         workspace: Path,
         state_dir: Path,
         saved: Mapping[str, JSON] | None = None,
+        process: str = "",
     ) -> None:
         self.id = id
         self.state: MutableMapping[str, JSON] = DurableState(port, saved or {})
@@ -92,6 +93,8 @@ class Session:
         self.log = SessionLog(port)
         self._port = port
         self._asked = 0
+        # A next process counts anew, and must not be given the answers of this one.
+        self._anonymous = f"ask-{process}-" if process else "ask-"
 
     @overload
     async def ask(self, request: Request, *, key: str | None = None) -> Answer: ...
@@ -120,7 +123,7 @@ class Session:
             if may_defer:
                 raise ValueError("a question that may be deferred needs the framework's own key")
             self._asked += 1
-            key = f"ask-{self._asked}"
+            key = f"{self._anonymous}{self._asked}"
         return await self._port.ask(request, key, may_defer)
 
     def wake(self) -> None:

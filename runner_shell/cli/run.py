@@ -133,7 +133,7 @@ async def _embedded_stage(process: Process, options: RunOptions) -> AsyncIterato
             return ""
 
         with Terminal(process, options, submit) as tap:
-            yield Connection(dial, tap)
+            yield Connection(dial, tap, lasting=bool(options.store))
         await core.drain()
 
 

@@ -15,7 +15,7 @@ import msgspec
 from ..errors import LimitExceeded, RemoteProtocolError
 from . import catalogue, frames
 from .commands import Command, ReservedCommand, SecretAdd
-from .events import JSON, Envelope, Event, StoredEvent, UnknownEvent
+from .events import JSON, BlockDelta, Envelope, Event, StoredEvent, UnknownEvent
 from .frames import MAX_DEPTH, MAX_EVENT_BYTES, MAX_FRAME_BYTES, Frame
 
 T = TypeVar("T")
@@ -46,6 +46,8 @@ _head = msgspec.json.Decoder(_Head)
 _frame_head = msgspec.json.Decoder(_FrameHead)
 _object = msgspec.json.Decoder(dict[str, JSON])
 _envelope = msgspec.json.Decoder(Envelope)
+_delta = msgspec.json.Decoder(BlockDelta)
+_DELTA_PREFIX = b'{"type":"block.delta",'
 
 
 # The rest are made when they are first used: all at once they cost every start some milliseconds.
@@ -117,8 +119,18 @@ def number(payload: bytes, *, seq: int, time: str, turn: str) -> bytes:
         time: RFC 3339, without characters that JSON escapes.
         turn: Id of the turn, or empty.
     """
-    middle = b',"turn":' + _encoder.encode(turn) if turn else b""
-    return b'{"seq":%d,"time":"%b"%b,%b' % (seq, time.encode(), middle, payload[1:])
+    return number_within(payload, seq, envelope(time, turn))
+
+
+def envelope(time: str, turn: str) -> bytes:
+    """What `number` puts between an event's number and its payload; events of a turn share it."""
+    of_turn = b'"turn":%b,' % _encoder.encode(turn) if turn else b""
+    return b'"time":"%b",%b' % (time.encode(), of_turn)
+
+
+def number_within(payload: bytes, seq: int, envelope: bytes) -> bytes:
+    """As `number`, with an envelope that is made already."""
+    return b'{"seq":%d,%b%b' % (seq, envelope, payload[1:])
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -215,6 +227,20 @@ def decode_payload(payload: bytes) -> Event | UnknownEvent:
         raise RemoteProtocolError(f"event {kind!r}: scope is not a list of strings")
     own = {name: value for name, value in fields.items() if name not in _ENVELOPE_FIELDS}
     return UnknownEvent(type=kind, fields=own, scope=tuple(scope))
+
+
+def decode_delta(payload: bytes) -> BlockDelta | None:
+    """The payload of a `block.delta`, or None where it is not a sound and ordinary one.
+
+    The short way for what comes most: a delta nests nothing and is mostly small, so that no other
+    limit can be broken. What is refused here goes the long way and is told about there.
+    """
+    if len(payload) > MAX_FRAME_BYTES or not payload.startswith(_DELTA_PREFIX):
+        return None
+    try:
+        return _delta.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def decode_event(event: bytes) -> StoredEvent:

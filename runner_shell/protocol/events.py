@@ -341,6 +341,7 @@ class RequestOpened(Event, frozen=True, kw_only=True, tag="request.opened"):
         deferrable: Whether the turn may end (`waiting`) while the question stays open.
         expires_at: RFC 3339 time at which `default` becomes the answer, or null.
         default: The answer when it expires. Null denies.
+        digest: SHA-256, in hex, of kind, title, body, schema and options as they are shown here.
     """
 
     id: str
@@ -353,6 +354,7 @@ class RequestOpened(Event, frozen=True, kw_only=True, tag="request.opened"):
     deferrable: bool = False
     expires_at: str | None = None
     default: JSON = None
+    digest: str = ""
 
 
 class RequestClosed(Event, frozen=True, kw_only=True, tag="request.closed"):
@@ -363,12 +365,14 @@ class RequestClosed(Event, frozen=True, kw_only=True, tag="request.closed"):
         how: Why it is closed.
         answer: The answer, or the default where it expired.
         by: The principal the gateway verified; empty where nobody answered.
+        digest: Of the request that this is the ending of: what was approved, or was not.
     """
 
     id: str
     how: Literal["answered", "expired", "cancelled", "superseded"]
     answer: JSON = None
     by: str = ""
+    digest: str = ""
 
 
 # --- the rest --------------------------------------------------------------------------------

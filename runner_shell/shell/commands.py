@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..adapter.contract import UserMessage
 from ..errors import NotSupported
+from ..journal.recovery import why
 from ..link.effects import CommandReceived
 from ..protocol.commands import (
     Command,
@@ -36,9 +37,18 @@ class CommandDesk:
         self._runner = runner
         self._handling: set[asyncio.Task[None]] = set()
 
-    def apply(self, received: CommandReceived) -> None:
-        """Carry a command out, or begin to."""
+    def apply(self, received: CommandReceived, *, again: bool = False) -> None:
+        """Carry a command out, or begin to.
+
+        Args:
+            received: The command.
+            again: A process before may have begun with it.
+
+        Source: "`applying` is journaled before the effect".
+        """
         command = received.command
+        if not self._runner.begin(command.id):
+            return  # it cannot be kept: the session ends, and a next process applies it
         if received.problem:
             self._fail(command, "invalid", received.problem)
             return
@@ -51,7 +61,7 @@ class CommandDesk:
                 else:
                     self._fail(command, "not_running", "no turn is running")
             case RequestAnswer():
-                self._answer(command)
+                self._answer(command, again=again)
             case SessionEnd():
                 self._done(command)
                 self._runner.end_after_work()
@@ -60,6 +70,14 @@ class CommandDesk:
                 self._runner.stop(stopped_by(command))
             case _:
                 self._hand_over(command)
+
+    def done(self, id: str) -> None:
+        """Answer a command that was carried out by other means."""
+        self._runner.say(CommandDone(command=id))
+
+    def give_up(self, id: str) -> None:
+        """Answer a command that a dead process had begun with and nobody may begin again."""
+        self._runner.say(CommandFailed(command=id, code="interrupted", message=_DIED_IN_IT))
 
     def refuse(self, received: CommandReceived) -> None:
         """Answer a command that nobody carries out any more."""
@@ -81,9 +99,13 @@ class CommandDesk:
         self._runner.enqueue(Work(input=message, cause="message", command=command.id))
         self._done(command)
 
-    def _answer(self, command: RequestAnswer) -> None:
+    def _answer(self, command: RequestAnswer, *, again: bool) -> None:
         refusal = self._runner.requests.answer(
-            command.request, command.answer, by=command.by, received_at=command.received_at
+            command.request,
+            command.answer,
+            by=command.by,
+            received_at=command.received_at,
+            again=again,
         )
         if refusal is None:
             self._done(command)
@@ -126,13 +148,16 @@ class CommandDesk:
             self._runner.say(CommandFailed(command=command.id, code=code, message=message))
 
 
+_DIED_IN_IT = (
+    "the process died while this was carried out; look whether it took effect before you hand it "
+    "in again"
+)
 _ENDING = "the session is ending; hand the command in again to its next process"
 
 
 def stopped_by(command: SessionStop) -> Verdict:
     """The verdict that an order to stop means."""
-    by = f" by {command.by}" if command.by else ""
-    return Verdict.of("stopped", command.reason or f"stopped{by}")
+    return Verdict.of("stopped", why(command))
 
 
 def command_type(command: Command | ReservedCommand) -> str:

@@ -89,6 +89,7 @@ class Pressure:
 
     Attributes:
         on: Whether an awaited emit waits now.
+        merging: Whether so much is not acknowledged that deltas are to be merged.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Pressure:
         self._crossing_bytes = 0
         self._backlog_bytes = 0
         self.on = False
+        self.merging = False
 
     def emitted(self, size: int) -> None:
         """So many bytes begin to cross; from any thread."""
@@ -130,6 +132,10 @@ class Pressure:
                 self._crossing -= 1
                 self._crossing_bytes -= taken
             self._backlog_bytes = backlog_bytes
+            if backlog_bytes >= self._high_bytes:
+                self.merging = True
+            elif backlog_bytes <= self._low_bytes:
+                self.merging = False
             self._raise_if_high()
             low = (
                 self._bytes <= self._low_bytes + self._lifted_bytes

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
 from ..errors import ConfigurationError
 
 SESSION_ID_LENGTH = 128
+MIN_JOURNAL_BYTES = 1024 * 1024
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -36,6 +37,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     connect_seconds: float = 60.0
     workspace: Path | None = None
     state_dir: Path | None = None
+    resume: Literal["continue", "ask", "fail"] | None = None
+    journal_limit_bytes: int = 64 * 1024 * 1024
+    journal_retention: int = 0
     termination_log: Path = Path("/dev/termination-log")
     debug: bool = False
 
@@ -87,6 +91,26 @@ def _seconds(text: str) -> float:
 
 def _seconds_or_never(text: str) -> float | None:
     return None if text.strip() in ("0", "") else _seconds(text)
+
+
+def _policy(text: str) -> str:
+    value = text.strip().lower()
+    if value not in ("continue", "ask", "fail"):
+        raise ValueError("must be continue, ask or fail")
+    return value
+
+
+def _bytes(text: str) -> int:
+    value = _count(text)
+    if value < MIN_JOURNAL_BYTES:
+        raise ValueError(f"must be at least {MIN_JOURNAL_BYTES}")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.strip().isascii() or not text.strip().isdecimal():
+        raise ValueError("must be a whole number, such as 0 or 67108864")
+    return int(text)
 
 
 def _session(text: str) -> str:
@@ -228,6 +252,25 @@ VARIABLES: tuple[Variable, ...] = (
         "Private directory for the shell's and the framework's state; outside the workspace.",
     ),
     Variable(
+        "resume",
+        ("RUNNER_RESUME_POLICY", "RESUME_POLICY"),
+        _policy,
+        "What to do with a turn in which the process before died: `continue`, `ask` a person, or "
+        "`fail`; unless set, `continue` if the adapter can, else `fail`.",
+    ),
+    Variable(
+        "journal_limit_bytes",
+        ("RUNNER_JOURNAL_LIMIT",),
+        _bytes,
+        "Bytes of events that the gateway has not taken, at which a turn is interrupted.",
+    ),
+    Variable(
+        "journal_retention",
+        ("RUNNER_JOURNAL_RETENTION",),
+        _count,
+        "How many acknowledged segments of the journal (4 MiB each) are kept, for debugging.",
+    ),
+    Variable(
         "termination_log",
         ("RUNNER_TERMINATION_LOG",),
         Path,
@@ -261,8 +304,6 @@ NOT_HONOURED: tuple[str, ...] = (
     "PARENT_SESSION_ID",
     "PR_TARGET_BRANCH",
     "REPOS_JSON",
-    "RESUME_POLICY",
-    "RUNNER_RESUME_POLICY",
 )
 """Names of the field's contract that this version cannot honour; each is warned of once."""
 

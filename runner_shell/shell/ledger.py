@@ -96,6 +96,11 @@ class Ledger:
         """The scope that an open tool call began in."""
         return self._tools[call].scope if call in self._tools else ()
 
+    def texts(self, message: str, index: int) -> list[str] | None:
+        """The texts of an open block, to append to; None where it is not open."""
+        entry = self._blocks.get((message, index))
+        return None if entry is None else entry[1]
+
     def heard(self, message: str, index: int, text: str) -> None:
         """A redacted delta went out: the finished content is built from these."""
         self._blocks[message, index][1].append(text)

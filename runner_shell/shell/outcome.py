@@ -48,6 +48,14 @@ class Verdict(Struct, frozen=True, kw_only=True):
         return cls(outcome=outcome, reason=reason, exit_code=EXIT_CODES[outcome])
 
 
+def goes_on(outcome: Outcome, exit_code: int) -> bool:
+    """Whether a session that ended so is not over: a next process goes on at once.
+
+    It waits for a person, was told to make room (SIGTERM), or met something transient.
+    """
+    return outcome == "waiting" or exit_code in (DRAINED, TRANSIENT)
+
+
 class Termination(Struct, frozen=True, kw_only=True):
     """What the termination log holds.
 

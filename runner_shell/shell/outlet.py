@@ -1,12 +1,15 @@
 """The one way out, in one order.
 
-redact (a stream per block or tool call) → number → encode once → journal → link. Everything that
-leaves a runner comes through here; finished content is built from what was redacted.
+redact (a stream per block or tool call) → merge → number → encode once → journal → link. Everything
+that leaves a runner comes through here; finished content is built from what was redacted.
+
+An adapter's payload is encoded already. Where redaction leaves it as it is, it is spliced in, not
+encoded again; and text deltas, which are most of all events, go the shortest way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Literal, get_origin
@@ -39,6 +42,7 @@ from ..protocol.events import (
 )
 from ..redaction import Redactor, Stream
 from .ledger import AnyEvent, Ledger
+from .merging import Held, Merger
 
 Tap = Callable[[bytes], None]
 
@@ -56,11 +60,12 @@ class Outlet:
         link: Numbers and sends.
         journal: Keeps, before the link sends.
         redactor: Replaces secrets.
-        kick: Called when there is something to send.
+        kick: Called when there is something to flush, once until it is flushed.
         now: Monotonic seconds.
 
     Attributes:
-        taps: Called with each event as it is stored: the terminal's view, `--json`.
+        taps: Called with each event as it is stored, once it is: the terminal's view, `--json`.
+        ledger: What is open.
     """
 
     def __init__(
@@ -80,9 +85,57 @@ class Outlet:
         self._kick = kick
         self._now = now
         self._streams: dict[tuple[str, str], Stream] = {}
+        self._plain_names: tuple[str, Scope] | None = None
+        self._merger = Merger()
+        self._merging = False
+        self._dirty = False
+        self._shown: list[bytes] = []
+        self._time = 0.0
+        self._envelope = b""
+        self._envelope_turn: str | None = None
+        self._number = link.number
+        self._journaled = link.journaled
+        self._append = journal.append
+
+    def restore(self, opened: Iterable[AnyEvent]) -> None:
+        """Take over what a process before left open, as the events that opened it."""
+        for event in opened:
+            self.ledger.admit(event)
+            if isinstance(event, BlockDelta):
+                self.ledger.heard(event.message, event.index, event.text)
+
+    def flush(self) -> None:
+        """Have everything that was said journaled, and then shown.
+
+        Nothing of it may be sent or acted upon before this returns. The events of one flush have
+        the time at which the first of them was said.
+
+        Raises:
+            JournalBroken: It cannot be kept.
+        """
+        self._dirty = False
+        self._envelope_turn = self._plain_names = None
+        self._journal.flush()
+        if self._shown:
+            shown, self._shown = self._shown, []
+            for encoded in shown:
+                for tap in self.taps:
+                    tap(encoded)
+
+    def merge(self, on: bool) -> None:
+        """Merge deltas from now on, while there is pressure; or write what waited, and no more."""
+        self._merging = on
+        if not on:
+            self._write_held()
 
     def emitted(self, payload: bytes, turn: str) -> None:
         """An adapter's event: repaired where its order is wrong, and told of."""
+        delta = codec.decode_delta(payload)
+        if delta is not None:
+            texts = self.ledger.texts(delta.message, delta.index)
+            if texts is not None:
+                self._take_delta(delta, texts, payload, turn)
+                return
         try:
             event = codec.decode_payload(payload)
         except RemoteProtocolError as error:
@@ -91,12 +144,25 @@ class Outlet:
         if isinstance(event, _SHELLS_OWN):
             self._drop(f"{event.__struct_config__.tag!r} is the shell's to say", turn)
             return
-        self._admit(event, turn)
+        self._admit(event, payload, turn)
 
     def say(self, event: AnyEvent, turn: str = "") -> None:
         """An event of the shell's own."""
         for piece in self._redacted(event):
             self._write(piece, turn)
+
+    def _take_delta(self, delta: BlockDelta, texts: list[str], payload: bytes, turn: str) -> None:
+        stream = self._stream(delta.message, str(delta.index))
+        text = stream.feed(delta.text)
+        if not text:
+            return
+        texts.append(text)
+        if text != delta.text or self._renamed(delta):
+            delta, payload = self._delta(delta.message, delta.index, text, delta.scope), b""
+        if self._merging:
+            self._write(delta, turn)
+        else:
+            self._write_payload(payload or codec.encode_payload(delta), delta, turn, lingers=True)
 
     def close_open_things(self, turn: str, *, waiting: bool) -> None:
         """Write the endings that a turn left out."""
@@ -111,14 +177,17 @@ class Outlet:
     def _drop(self, why: str, turn: str) -> None:
         self.say(Warning_(code="invalid_event", message=f"an event was dropped: {why}"), turn)
 
-    def _admit(self, event: AnyEvent, turn: str) -> None:
+    def _admit(self, event: AnyEvent, payload: bytes, turn: str) -> None:
         if isinstance(event, BlockFinished):
             self._flush_block(event.message, event.index, turn)
         elif isinstance(event, ToolFinished):
             self._flush_tool(event.call, turn)
         for admitted in self.ledger.admit(event):
             for piece in self._redacted(admitted):
-                self._write(piece, turn)
+                if piece is event:
+                    self._write(piece, turn, payload)
+                else:
+                    self._write(piece, turn)
         for repair in self.ledger.take_repairs():
             self.say(Warning_(code="adapter_order", message=repair), turn)
 
@@ -142,6 +211,15 @@ class Outlet:
         return BlockDelta(
             message=name, index=index, text=text, scope=tuple(map(self._redactor.text, scope))
         )
+
+    def _renamed(self, delta: BlockDelta) -> bool:
+        """Whether its names hold a secret; asked once for each message and scope."""
+        names = (delta.message, delta.scope)
+        if names != self._plain_names:
+            if any(self._redactor.text(name) != name for name in (delta.message, *delta.scope)):
+                return True
+            self._plain_names = names
+        return False
 
     def _whole(self, event: AnyEvent) -> AnyEvent:
         if self._redactor.registry.snapshot.pattern is None:
@@ -178,16 +256,39 @@ class Outlet:
 
     # --- writing -----------------------------------------------------------------------------
 
-    def _write(self, event: AnyEvent, turn: str) -> None:
-        seq = self._link.number()
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        encoded = codec.number(codec.encode_payload(event), seq=seq, time=time, turn=turn)
-        self._journal.append(seq, encoded)
+    def _write(self, event: AnyEvent, turn: str, payload: bytes = b"") -> None:
         lingers = isinstance(event, BlockDelta | ToolOutput)
-        self._link.journaled(seq, len(encoded), lingers=lingers, now=self._now())
-        self._kick()
-        for tap in self.taps:
-            tap(encoded)
+        if self._merging and isinstance(event, BlockDelta | ToolOutput):
+            held = self._merger.take(event, turn)
+            if held is not None:
+                self._write_merged(held)
+            return
+        self._write_held()
+        self._write_payload(payload or codec.encode_payload(event), event, turn, lingers=lingers)
+
+    def _write_held(self) -> None:
+        held = self._merger.release()
+        if held is not None:
+            self._write_merged(held)
+
+    def _write_merged(self, held: Held) -> None:
+        delta = held.merged()
+        self._write_payload(codec.encode_payload(delta), delta, held.turn, lingers=True)
+
+    def _write_payload(self, payload: bytes, event: AnyEvent, turn: str, *, lingers: bool) -> None:
+        if not self._dirty:
+            self._dirty = True
+            self._kick()
+        if turn != self._envelope_turn:
+            time = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._envelope, self._envelope_turn = codec.envelope(time, turn), turn
+            self._time = self._now()
+        seq = self._number()
+        encoded = codec.number_within(payload, seq, self._envelope)
+        self._append(seq, encoded, event, turn)
+        self._journaled(seq, len(encoded), lingers=lingers, now=self._time)
+        if self.taps:
+            self._shown.append(encoded)
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from ..control.location import socket_path, state_directory
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from ..adapter.contract import Adapter
+    from ..journal import Journal
     from ..redaction import Registry
     from ..transport.driver import Dial
     from ..transport.socket import Socket
@@ -46,14 +48,18 @@ class Connection:
     Args:
         dial: Opens a connection to the gateway.
         tap: Called with each event as it is stored, or None.
+        lasting: Whether the gateway outlives this process; else a journal that does is of no use.
     """
 
     def __init__(
         self,
         dial: Dial,
         tap: Callable[[bytes], None] | None = None,
+        *,
+        lasting: bool = True,
     ) -> None:
         self.dial = dial
+        self.lasting = lasting
         self.taps = (tap,) if tap is not None else ()
 
 
@@ -204,17 +210,19 @@ async def _run_session(process: Process, stage: Stage) -> int:
     process.registry = Registry(hygiene.environment_secrets(process.environment) | own)
     log_to_stderr(Redactor(process.registry).text, debug=process.settings.debug)
     async with stage(process) as connection:
-        runner = Runner(
-            _runner_settings(process),
-            lambda: _make_adapter(process),
-            connection.dial,
-            registry=process.registry,
-            taps=connection.taps,
-        )
-        _arm_last_resort(process.settings)
-        with Signals(asyncio.get_running_loop(), runner, process):
-            async with StatusServer(socket_path(process.state_dir), runner.status):
-                verdict, termination = await runner.run()
+        with closing(_journal(process, lasting=connection.lasting)) as journal:
+            runner = Runner(
+                _runner_settings(process),
+                lambda: _make_adapter(process),
+                connection.dial,
+                registry=process.registry,
+                taps=connection.taps,
+                journal=journal,
+            )
+            _arm_last_resort(process.settings)
+            with Signals(asyncio.get_running_loop(), runner, process):
+                async with StatusServer(socket_path(process.state_dir), runner.status):
+                    verdict, termination = await runner.run()
     write_termination_log(process.settings.termination_log, termination)
     shown = connection.taps and verdict.exit_code == EXIT_CODES[verdict.outcome]
     if verdict.exit_code and not shown:
@@ -224,6 +232,24 @@ async def _run_session(process: Process, stage: Stage) -> int:
 
         shutil.rmtree(process.state_dir, ignore_errors=True)  # nobody can name this session again
     return verdict.exit_code
+
+
+def _journal(process: Process, *, lasting: bool) -> Journal:
+    """The session's journal; in memory where no next process could name the session again.
+
+    Raises:
+        ConfigurationError: Another runner has the directory, or its disk cannot be written.
+    """
+    from ..journal import MemoryJournal, open_journal
+
+    named = process.settings.session or process.settings.state_dir is not None
+    if not named or not lasting:
+        return MemoryJournal()
+    return open_journal(
+        process.state_dir / "shell",
+        holder=f"process {os.getpid()}, session {process.session}",
+        retention=process.settings.journal_retention,
+    )
 
 
 def _arm_last_resort(settings: Settings) -> None:
@@ -261,6 +287,8 @@ def _runner_settings(process: Process) -> RunnerSettings:
         defer_seconds=settings.defer_seconds,
         grace_seconds=settings.grace_seconds,
         connect_seconds=settings.connect_seconds,
+        resume=settings.resume,
+        journal_limit_bytes=settings.journal_limit_bytes,
         warnings=warnings,
         version=__version__,
     )

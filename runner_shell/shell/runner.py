@@ -11,6 +11,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,9 @@ from ..adapter.contract import (
     UserMessage,
 )
 from ..control.status import Status
-from ..errors import ConfigurationError, RemoteProtocolError
-from ..journal import Journal, MemoryJournal
+from ..errors import ConfigurationError, JournalBroken, RemoteProtocolError
+from ..journal import INITIAL, CutTurn, Journal, MemoryJournal, Recovered
+from ..journal.recovery import KnownRequest, summed
 from ..link.effects import (
     Acknowledged,
     CommandReceived,
@@ -37,12 +39,13 @@ from ..link.effects import (
 from ..link.runner import LinkSettings, RunnerLink
 from ..link.states import RunnerState
 from ..protocol import codec
-from ..protocol.commands import SessionStop
+from ..protocol.commands import Command, ReservedCommand, SessionStop, TurnStart
 from ..protocol.events import (
     JSON,
     Error,
     Event,
     Gap,
+    RequestOpened,
     SessionFinished,
     SessionSaved,
     SessionStarted,
@@ -63,18 +66,19 @@ from .host import (
     Withdrawn,
     Woken,
 )
-from .outcome import Termination, Verdict
+from .outcome import Termination, Verdict, goes_on
 from .outlet import Outlet, Tap
+from .restart import Policy, Restart
 from .turns import Turns, Work
 
 if TYPE_CHECKING:  # imported where they are made, while the socket waits
-    from ..adapter.session import Session
+    from ..adapter.session import Answer, Session
     from .requests import RequestBook
 
 log = logging.getLogger("runner_shell")
 
-INITIAL = "initial"
-"""Id of the command that the initial prompt is."""
+BACKPRESSURE = "backpressure"
+"""Why a turn is interrupted whose events the gateway does not take."""
 
 
 class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +97,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         defer_seconds: How long a question that can be deferred holds its turn.
         grace_seconds: From the order to stop to the end.
         connect_seconds: How long to wait for the first welcome.
+        resume: What to do with a turn that was cut off; None: go on if the adapter can.
+        journal_limit_bytes: Unacknowledged bytes at which a running turn is interrupted.
         warnings: Sentences to say at the start, by code.
         version: The shell's version.
     """
@@ -109,6 +115,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     defer_seconds: float = 60.0
     grace_seconds: float = 10.0
     connect_seconds: float = 60.0
+    resume: Policy | None = None
+    journal_limit_bytes: int = 64 * 1024 * 1024
     warnings: tuple[tuple[str, str], ...] = ()
     version: str = ""
 
@@ -139,23 +147,15 @@ class Runner:
         self._make_adapter = make_adapter
         self._loop = asyncio.get_running_loop()
         self._journal: Journal = journal or MemoryJournal()
+        self._restart = Restart(self._journal, settings.resume)
         self._redactor = Redactor(registry or Registry())
-        self._link = RunnerLink(
-            LinkSettings(
-                session=settings.session,
-                instance=settings.instance,
-                log=settings.instance,
-                runner=f"runner-shell/{settings.version}",
-                adapter=settings.adapter,
-            ),
-            self._journal,
-        )
-        self._driver = LinkDriver(self._link, dial, self._on_effect)
+        self._link = _link(settings, self._journal)
+        self._driver = LinkDriver(self._link, dial, self._on_effect, before_send=self._flush)
         self._outlet = Outlet(
             self._link,
             self._journal,
             self._redactor,
-            kick=self._driver.kick,
+            kick=self._on_news,
             now=self._loop.time,
         )
         self._outlet.taps.extend(taps)
@@ -170,15 +170,18 @@ class Runner:
         self._turn_count = 0
         self._last_ending: Ending | None = None
         self._session: Session | None = None
-        self._usage: Usage | None = None
+        self._usage: Usage | None = self._restart.found.usage
         self._started_at = self._loop.time()
         self._grace_until: float | None = None
         self._early: list[CommandReceived] = []
         self._ready = False
         self._working = False
         self._finishing = False
-        self._finished = False
+        # Where an ending is only flushed, commands are left to a process that carries them out.
+        self._finished = self._restart.recorded is not None
         self._link_over = False
+        self._fenced = False
+        self._policy: Policy = "fail"
         self._turns = Turns(
             self._host,
             self._outlet,
@@ -187,6 +190,8 @@ class Runner:
             share=self._share,
             durable=self._journal.durable,
             complain=self._log_traceback,
+            commit=self.commit,
+            cut_off=self._journal.resume,
         )
         self.requests: RequestBook
         self.desk = CommandDesk(self)
@@ -254,6 +259,20 @@ class Runner:
             uptime_seconds=round(self._loop.time() - self._started_at, 3),
         )
 
+    def commit(self) -> bool:
+        """Make everything that was said durable; False where that failed and the session ends."""
+        try:
+            self._flush()
+        except JournalBroken as error:
+            self._on_broken_journal(str(error))
+            return False
+        return True
+
+    def begin(self, command: str) -> bool:
+        """The effect of a command begins; False where that cannot be kept."""
+        self._journal.applying(command)
+        return self.commit()
+
     def redact(self, text: str) -> str:
         """Redact a text that leaves by another way: stderr, the termination log."""
         return self._redactor.text(text)
@@ -289,13 +308,16 @@ class Runner:
         return verdict, Termination(
             outcome=verdict.outcome,
             reason=verdict.reason,
-            resumable=self._journal.durable,
+            resumable=self._resumable(verdict),
             last_acked=self._link.acked if self._link.epoch is not None else None,
             cost=self._usage.cost_usd if self._usage is not None else None,
         )
 
     async def _live(self) -> Verdict:
         await self._first_of(asyncio.create_task(self._driver.greeted.wait()), None)
+        recorded = self._restart.recorded
+        if recorded is not None:
+            return await self._only_flush(recorded)
         self._host.start()
         loading = asyncio.ensure_future(self._host.load(self._make_adapter))
         refusal = await self._await_welcome()
@@ -308,6 +330,13 @@ class Runner:
             verdict = await self._work()
         return await self._finish(verdict)
 
+    async def _only_flush(self, recorded: Verdict) -> Verdict:
+        """The process before has said its ending: have it acknowledged, and return its code."""
+        refusal = await self._await_welcome(takes_over=False)
+        if refusal is not None:
+            return refusal
+        return await self._acknowledged(recorded)
+
     def _arm_timeout(self) -> asyncio.TimerHandle | None:
         seconds = self.settings.timeout_seconds
         if seconds is None:
@@ -315,11 +344,12 @@ class Runner:
         verdict = Verdict.of("timed_out", f"the session took longer than {seconds:g} s")
         return self._loop.call_later(seconds, self.stop, verdict)
 
-    async def _await_welcome(self) -> Verdict | None:
+    async def _await_welcome(self, *, takes_over: bool = True) -> Verdict | None:
         """Source: "nothing is numbered and no turn begins before the first welcome"."""
         seconds = self.settings.connect_seconds
         if await self._first_of(self._welcome, seconds):
-            self._on_first_welcome(self._welcome.result())
+            if takes_over:
+                self._on_first_welcome(self._welcome.result())
             return None
         if self._verdict.done():
             return self._verdict.result()
@@ -339,26 +369,69 @@ class Runner:
             self._on_late_answer,
             prefix=prefix,
             defer_seconds=self.settings.defer_seconds,
+            commit=self.commit,
+            redact=self._redactor.value,
+            away=lambda: self._link.state is not RunnerState.OPEN,
         )
         self._ready = True
         if welcome.lost_after is not None:
-            reason = "the journal of the earlier process is gone"
-            self._outlet.say(Gap(after=welcome.lost_after, reason=reason))
+            self._lose_history(welcome, welcome.lost_after)
+        found = self._restart.found
+        self.requests.restore(found.requests.values())
+        self._outlet.restore(found.opened())
+
+    def _lose_history(self, welcome: Welcomed, after: int) -> None:
+        """Source: "goes on with what the gateway holds: state, open requests, last number"."""
+        log_id = os.urandom(8).hex()
+        requests = _opened(welcome.open_requests)
+        self._link.log = log_id
+        self._journal.begin_anew(after + 1, log_id, welcome.state, requests)
+        self._restart.forget(
+            Recovered(
+                log=log_id,
+                next=after + 1,
+                state=welcome.state,
+                requests={one.id: KnownRequest(opened=one) for one in requests},
+            )
+        )
+        self._usage = None
+        self._outlet.say(Gap(after=after, reason="the journal of the earlier process is gone"))
 
     async def _start(self, loading: asyncio.Future[Adapter]) -> Verdict | None:
-        """Say `session.started` and open the adapter; a verdict where that fails."""
+        """Say what was left unsaid, then `session.started`; a verdict where the adapter fails.
+
+        Source: "A next process first writes the dead one's missing endings".
+        """
         await self._first_of(loading, None)
+        adapter = None
+        error = None
         if not loading.done():
             loading.cancel()
-            self._say_started(None)
-            return None  # a stop came first: `_work` finds it
-        error = loading.exception()
-        self._say_started(None if error is not None else loading.result())
+        else:
+            error = loading.exception()
+            adapter = None if error is not None else loading.result()
+        # What is not known of an adapter that does not load is left to the next process.
+        can_resume = adapter is None or adapter.capabilities.resume
+        self._policy = self._restart.decide(can_resume=can_resume)
+        self._restart.write_endings(self._outlet, self.requests, self._policy)
+        self._say_started(adapter)
+        self._say_warnings()
         if error is not None:
             return self._failed_to_start(error)
+        return None if adapter is None else await self._open()
+
+    def _say_warnings(self) -> None:
         for code, message in self.settings.warnings:
             self.say(Warning_(code=code, message=message))
-        return await self._open()
+        if self._journal.cut_bytes:
+            message = (
+                f"the last {self._journal.cut_bytes} bytes of the journal were torn and are cut off"
+            )
+            self.say(Warning_(code="journal_cut", message=message))
+        if self._restart.refused_to_resume and self.settings.resume not in (None, "fail"):
+            name = self.settings.adapter
+            message = f"the adapter {name!r} cannot go on with a turn that was cut off"
+            self.say(Warning_(code="resume_not_supported", message=message))
 
     def _say_started(self, adapter: Adapter | None) -> None:
         assert self._link.epoch is not None, "a session starts after the welcome"
@@ -371,7 +444,7 @@ class Runner:
         self.say(
             SessionStarted(
                 epoch=self._link.epoch,
-                resumed=False,
+                resumed=self._restart.resumed,
                 adapter=self.settings.adapter,
                 capabilities=capabilities,
                 description=description,
@@ -388,7 +461,8 @@ class Runner:
             self._host.port,
             workspace=settings.workspace,
             state_dir=settings.framework_dir,
-            saved=self._welcome.result().state,
+            saved=self._restart.found.state,
+            process=str(self._link.epoch),
         )
         opening = asyncio.ensure_future(self._host.open(self._session))
         if not await self._first_of(opening, None):
@@ -413,6 +487,7 @@ class Runner:
     async def _work(self) -> Verdict:
         """Run turns until there is a reason to end."""
         self._queue_initial()
+        self._take_over()
         for received in self._early:
             self.desk.apply(received)
         self._early.clear()
@@ -443,19 +518,68 @@ class Runner:
             if not self.settings.interactive:
                 self.stop(Verdict.of("failed", message))
             return
-        message_input = UserMessage(content=self.settings.prompt)
-        self._queue.appendleft(Work(input=message_input, cause="message", command=INITIAL))
+        if self._restart.found.initial:
+            return
+        initial = TurnStart(id=INITIAL, content=self.settings.prompt)
+        self._journal.accept(0, self._plain(initial))
+        if self.commit():
+            message_input = UserMessage(content=self.settings.prompt)
+            self._queue.appendleft(Work(input=message_input, cause="message", command=INITIAL))
+
+    def _take_over(self) -> None:
+        """Go on with what the processes before have left to be done."""
+        restart, found = self._restart, self._restart.found
+        if restart.last is not None:
+            self._last_ending = Ending(*restart.last)  # type: ignore[arg-type]  # or the shell's
+        self._ending_asked = self._ending_asked or found.ending_asked
+        if restart.stop is not None:
+            self.stop(restart.stop)
+        self.requests.cancel(keep_deferrable=True)
+        for id in restart.answered():
+            self.desk.done(id)
+        if restart.cut is not None:
+            self._go_on_with(restart.cut)
+        elif found.answers_due:
+            self._on_late_answer()
+        self._queue.extend(restart.queued())
+        for todo in restart.commands():
+            if isinstance(todo, str):
+                self.desk.give_up(todo)
+            else:
+                self.desk.apply(todo, again=True)
+        self.requests.watch()
+
+    def _go_on_with(self, cut: CutTurn) -> None:
+        match self._policy:
+            case "continue":
+                self._queue.append(self._restart.work())
+            case "ask":
+                request, key = self._restart.question(cut)
+                self.requests.ask_to_resume(request, key, self._on_resume_answer)
+            case "fail":
+                self._journal.resume(None)
+                reason = f"turn {cut.id} was cut off, and is not gone on with"
+                self._last_ending = Ending("failed", reason)
+
+    def _on_resume_answer(self, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        work = self._restart.settle(answer)
+        if work is not None:
+            self.enqueue(work)
+        else:
+            self._last_ending = Ending("failed", f"not gone on with: {answer.how}")
+            self._news.set()
 
     def _work_is_over(self) -> bool:
-        waiting = self._last_ending is not None and self._last_ending.outcome == "waiting"
-        if self._ending_asked:
-            return True
-        return not self.settings.interactive and not (waiting and self.requests.has_open)
+        return self._ending_asked or not (self.settings.interactive or self.requests.has_open)
 
     def _natural_end(self) -> Verdict:
         ending = self._last_ending
         if ending is None:
             return Verdict.of("completed", "the session ended without a turn")
+        if self.requests.has_open and not self._ending_asked:
+            return Verdict.of("waiting", ending.reason)
         if ending.outcome == "waiting" and self._ending_asked:
             return Verdict.of("stopped", "the session was ended while a question was open")
         return Verdict.of(ending.outcome, ending.reason)
@@ -486,7 +610,7 @@ class Runner:
             f"turn-{self._link.epoch}-{self._turn_count}", work, self.requests
         )
         self._last_ending = done.ending
-        self._add_usage(done.ending.usage)
+        self._usage = summed(self._usage, done.ending.usage)
         if done.waiting and self.requests.answers_due:
             self._on_late_answer()
         self.requests.answers_due = False
@@ -521,13 +645,13 @@ class Runner:
                     self._welcome.set_result(effect)
             case Acknowledged(seq):
                 self._journal.acknowledged(seq)
-                self._pressure.update(self._journal.backlog_bytes)
+                self._feel_pressure()
                 if self._link.settled:
                     self._settled.set()
             case CommandReceived(command):
                 if self._finished:
                     return  # not acknowledged, so that the next process gets it
-                self._journal.accept(command.seq, codec.encode_command(command))
+                self._journal.accept(command.seq, self._plain(command))
                 self._link.command_journaled(command.seq)
                 self._take_command(effect)
             case SecretReceived(secret):
@@ -548,6 +672,7 @@ class Runner:
 
     def _on_refusal(self, refusal: GaveUp) -> None:
         reason = f"the gateway refused this runner for good: {refusal.reason}"
+        self._fenced = refusal.fenced
         if refusal.fenced:
             reason = "a newer runner took the session over"
         code = outcomes.BAD_CONFIGURATION
@@ -561,7 +686,7 @@ class Runner:
                 self._link.progress += 1
                 if turn in ("", self._turns.current):
                     self._outlet.emitted(payload, turn)
-                self._pressure.update(self._journal.backlog_bytes, taken=len(payload))
+                self._feel_pressure(taken=len(payload))
             case Asked(request, key, may_defer, reply):
                 self.requests.ask(request, key, may_defer, reply)
             case Withdrawn(key, reply):
@@ -572,6 +697,39 @@ class Runner:
                 self._outlet.say(SessionSaved(state={key: msgspec.json.decode(value or b"null")}))
             case Woken():
                 self.enqueue(Work(input=Continue(cause="wake"), cause="wake"))
+
+    def _feel_pressure(self, taken: int = 0) -> None:
+        """Source: "at the journal's limit its turn is interrupted with that cause"."""
+        backlog = self._journal.backlog_bytes
+        self._pressure.update(backlog, taken=taken)
+        self._outlet.merge(self._pressure.merging)
+        if backlog > self.settings.journal_limit_bytes:
+            self._turns.interrupt(BACKPRESSURE)
+
+    def _on_news(self) -> None:
+        self._driver.kick()
+        self._loop.call_soon(self.commit)
+
+    def _flush(self) -> None:
+        self._outlet.flush()
+        if self._journal.trouble:
+            self._on_broken_journal(self._journal.trouble, can_tell=True)
+
+    def _on_broken_journal(self, reason: str, *, can_tell: bool = False) -> None:
+        """What cannot be kept must not be sent: the next process says how this one ended."""
+        code = outcomes.TRANSIENT
+        self.stop(Verdict(outcome="failed", reason=reason, exit_code=code))
+        if not can_tell:
+            self._link_over = True
+            self._settled.set()
+
+    def _plain(self, command: Command | ReservedCommand) -> bytes:
+        """A command as it is journaled: without secrets.
+
+        Source: "Inbound content is journaled redacted too".
+        """
+        fields = msgspec.json.decode(codec.encode_command(command))
+        return msgspec.json.encode(self._redactor.value(fields) | {"id": command.id})
 
     def _on_late_answer(self) -> None:
         """A question was answered that no task waits for: a turn goes on with it."""
@@ -590,14 +748,16 @@ class Runner:
             self.desk.refuse(received)
         await self.desk.close()
         await self._close_adapter()
-        self.requests.cancel()
-        self._outlet.close_open_things("", waiting=False)
+        keeps = self._journal.durable and goes_on(verdict.outcome, verdict.exit_code)
+        if not keeps:
+            self.requests.cancel()
+        self._outlet.close_open_things("", waiting=keeps)
         self._settled.clear()
         self.say(
             SessionFinished(
                 outcome=verdict.outcome,
                 reason=verdict.reason,
-                resumable=self._journal.durable,
+                resumable=self._resumable(verdict),
                 exit_code=verdict.exit_code,
                 usage=self._usage,
                 duration_seconds=round(self._loop.time() - self._started_at, 6),
@@ -605,7 +765,18 @@ class Runner:
         )
         self._ready = False
         self._finished = True
+        return await self._acknowledged(verdict)
+
+    def _resumable(self, verdict: Verdict) -> bool:
+        """Whether a next process can go on here: not where another one has the session."""
+        return self._journal.durable and not self._fenced
+
+    async def _acknowledged(self, verdict: Verdict) -> Verdict:
+        """The verdict, or one to be retried where the gateway does not know it in time."""
+        self.commit()
         if await self._flushed():
+            self._journal.settle(self._link.acked)
+            self.commit()
             return verdict
         # Source: "75 … or the ending was not acknowledged within the grace: retry".
         if verdict.exit_code in (outcomes.BAD_CONFIGURATION, outcomes.SHELL_FAULT):
@@ -660,6 +831,8 @@ class Runner:
     async def _carry(self) -> None:
         try:
             await self._driver.run()
+        except JournalBroken as error:
+            self._on_broken_journal(str(error))
         except RemoteProtocolError as error:
             code = outcomes.BAD_CONFIGURATION
             reason = f"the gateway broke the protocol: {error}"
@@ -687,19 +860,6 @@ class Runner:
         )
         return awaited.done()
 
-    def _add_usage(self, usage: Usage | None) -> None:
-        if usage is None:
-            return
-        so_far = self._usage or Usage()
-        costs = [cost for cost in (so_far.cost_usd, usage.cost_usd) if cost is not None]
-        self._usage = Usage(
-            input_tokens=so_far.input_tokens + usage.input_tokens,
-            output_tokens=so_far.output_tokens + usage.output_tokens,
-            cache_read_tokens=so_far.cache_read_tokens + usage.cache_read_tokens,
-            cache_write_tokens=so_far.cache_write_tokens + usage.cache_write_tokens,
-            cost_usd=sum(costs) if costs else None,
-        )
-
     def _log_traceback(self, what: str, error: BaseException | None) -> None:
         if error is None:
             return
@@ -707,3 +867,32 @@ class Runner:
 
         text = "".join(traceback.format_exception(error))
         log.error("%s\n%s", what, self.redact(text))
+
+
+def _link(settings: RunnerSettings, journal: Journal) -> RunnerLink:
+    """The link, going on where the journal's last process stopped."""
+    found = journal.recovered
+    link = RunnerLink(
+        LinkSettings(
+            session=settings.session,
+            instance=settings.instance,
+            log=found.log,
+            runner=f"runner-shell/{settings.version}",
+            adapter=settings.adapter,
+        ),
+        journal,
+        last_command=found.last_command,
+        next_seq=journal.first,
+    )
+    for seq in range(journal.first, found.next):
+        link.journaled(seq, journal.size(seq), lingers=False, now=0.0)
+    return link
+
+
+def _opened(requests: tuple[JSON, ...]) -> list[RequestOpened]:
+    """The gateway's open requests; what this version cannot read is nobody's to answer here."""
+    opened = []
+    for payload in requests:
+        with suppress(msgspec.ValidationError):
+            opened.append(msgspec.convert(payload, RequestOpened))
+    return opened

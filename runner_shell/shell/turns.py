@@ -17,10 +17,11 @@ import msgspec
 from ..adapter.contract import Ending, EndingOutcome, TurnInput, UserMessage
 from ..adapter.turn import Turn
 from ..errors import AgentFailed, ConfigurationError
+from ..journal import CutTurn
 from ..protocol.events import Error, Outcome, TurnCause, TurnFinished, TurnStarted
 from .crossing import Pressure
 from .host import AdapterHost, Cancelled
-from .outcome import Verdict
+from .outcome import Verdict, goes_on
 from .outlet import Outlet
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Turns:
         share: Seconds that a share of the grace is.
         durable: Whether a turn that must go may leave its questions to a next process.
         complain: Logs an exception with a sentence of what went wrong.
+        commit: Makes what was said durable; False where that failed.
+        cut_off: Told of a turn that ends only because the process must go.
 
     Attributes:
         current: Id of the running turn, or empty.
@@ -82,6 +85,8 @@ class Turns:
         share: Callable[[float], float],
         durable: bool,
         complain: Callable[[str, BaseException | None], None],
+        commit: Callable[[], bool],
+        cut_off: Callable[[CutTurn], None],
     ) -> None:
         self.current = ""
         self.stuck = False
@@ -92,6 +97,8 @@ class Turns:
         self._share = share
         self._durable = durable
         self._complain = complain
+        self._commit = commit
+        self._cut_off = cut_off
         self._loop = asyncio.get_running_loop()
         self._interrupted: asyncio.Future[str]
         self._requests: RequestBook
@@ -112,11 +119,14 @@ class Turns:
         self._interrupted = self._loop.create_future()
         began = self._loop.time()
         self._say(_turn_started(work))
-        returned = self._host.turn(turn)
+        # Else a turn could have effects that no next process knows to have begun.
+        returned = self._host.turn(turn) if self._commit() else self._not_begun()
         ending, outcome = await self._await_ending(returned)
         turn.finish()
         ending, outcome = self._honest(ending, outcome)
         waiting = outcome == "waiting"
+        if self._goes_on(outcome):
+            self._cut_off(CutTurn(id=id, cause=work.cause, command=work.command))
         if not waiting:
             requests.cancel()
         self._outlet.close_open_things(id, waiting=waiting)
@@ -132,6 +142,18 @@ class Turns:
         self.current = ""
         raised = returned.done() and returned.exception() is not None
         return Done(ending=ending, waiting=waiting, raised=raised)
+
+    def _goes_on(self, outcome: Outcome) -> bool:
+        """Whether a next process is to go on with a turn that this one must end."""
+        if not self._stopped.done() or self._interrupted.done() or outcome == "waiting":
+            return False
+        verdict = self._stopped.result()
+        return outcome == verdict.outcome and goes_on(verdict.outcome, verdict.exit_code)
+
+    def _not_begun(self) -> asyncio.Future[Ending]:
+        never: asyncio.Future[Ending] = self._loop.create_future()
+        never.set_result(Ending("interrupted", "it could not be journaled, and has not begun"))
+        return never
 
     def _say(self, event: Error | TurnStarted | TurnFinished) -> None:
         self._outlet.say(event, self.current)

@@ -21,7 +21,17 @@ from ..adapter.turn import Turn
 from ..errors import AgentFailed, ConfigurationError
 from ..protocol.catalogue import EVENTS
 from ..protocol.commands import AdapterCall, Command, ReservedCommand
-from ..protocol.events import JSON, ToolFinished, ToolStarted, Usage
+from ..protocol.events import (
+    JSON,
+    BlockDelta,
+    BlockFinished,
+    BlockStarted,
+    MessageFinished,
+    MessageStarted,
+    ToolFinished,
+    ToolStarted,
+    Usage,
+)
 
 
 class EchoAdapter(Adapter):
@@ -61,11 +71,14 @@ class ScriptedAdapter(Adapter):
 
     * `{"say": text}`, `{"think": text}`: a message with one block, a delta per word
     * `{"tool": {"name", "input", "output", "status"}}`: a tool call
+    * `{"emit": {"events": n, "size": bytes, "every": seconds, "await": true}}`: one message of so
+      many deltas, as fast as it can unless `every` says otherwise
     * `{"event": {"type", …}}`: any event of the vocabulary, as it is
     * `{"delay": seconds}` waits and can be cancelled; `{"block": seconds}` blocks the thread
     * `{"stubborn": seconds}` waits and swallows its cancellation
     * `{"ask": {request fields, "key", "may_defer"}}`: asks, then says the answer
     * `{"save": {key: value}}`: durable state
+    * `{"checkpoint": true}`: a turn that is cut off from here on goes on behind this
     * `{"wake": true}`: asks for another turn, which says "woken"
     * `{"fail": {"message", "code", "retryable"}}` raises `AgentFailed`; `{"raise": text}` a
       `RuntimeError`
@@ -76,7 +89,7 @@ class ScriptedAdapter(Adapter):
 
     name: ClassVar[str] = "scripted"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        defer=True, commands=frozenset({"adapter.call"})
+        resume=True, defer=True, commands=frozenset({"adapter.call"})
     )
     Settings: ClassVar[type[AdapterSettings]] = ScriptSettings
 
@@ -93,8 +106,13 @@ class ScriptedAdapter(Adapter):
         if isinstance(turn.input, Continue) and turn.input.cause == "wake":
             await self._say(turn, "text", "woken")
             return Ending("completed")
+        if isinstance(turn.input, Continue) and _SCRIPT_KEY not in self._session.state:
+            await self._say(turn, "text", "no checkpoint")
+            return Ending("failed", "it was cut off before its first checkpoint")
         actions, position = self._script(turn)
+        self._actions = actions
         for index in range(position, len(actions)):
+            self._position = index
             ((kind, argument),) = actions[index].items()
             if kind == "end":
                 ending: Ending = _ending(argument)
@@ -142,6 +160,8 @@ class ScriptedAdapter(Adapter):
                 await self._tool(turn, argument)
             case "event":
                 await turn.emit(msgspec.convert(argument, EVENTS[argument["type"]].struct))
+            case "emit":
+                await self._emit_many(turn, **argument)
             case "delay":
                 await asyncio.sleep(argument)
             case "block":
@@ -152,6 +172,8 @@ class ScriptedAdapter(Adapter):
                 return await self._ask(turn, dict(argument))
             case "save":
                 self._session.state.update(argument)
+            case "checkpoint":
+                self._session.state[_SCRIPT_KEY] = [self._actions, self._position + 1]
             case "wake":
                 self._session.wake()
             case "fail":
@@ -176,6 +198,22 @@ class ScriptedAdapter(Adapter):
             for position, word in enumerate(text.split(" ")):
                 piece = word if position == 0 else f" {word}"
                 await message.write("thinking" if kind == "think" else "text", piece)
+
+    async def _emit_many(
+        self, turn: Turn, events: int, size: int = 20, every: float = 0.0, **options: bool
+    ) -> None:
+        self._messages += 1
+        id = f"{turn.id}-message-{self._messages}"
+        turn.emit(MessageStarted(id=id))
+        turn.emit(BlockStarted(message=id, index=0))
+        for number in range(events):
+            emitted = turn.emit(BlockDelta(message=id, index=0, text=f"{number} ".ljust(size, ".")))
+            if options.get("await", True):
+                await emitted
+            if every:
+                await asyncio.sleep(every)
+        turn.emit(BlockFinished(message=id, index=0))
+        turn.emit(MessageFinished(id=id))
 
     async def _tool(self, turn: Turn, tool: dict[str, Any]) -> None:
         self._messages += 1

@@ -30,6 +30,7 @@ class LinkDriver:
         dial: Opens a connection; raises `Refused` or `TransportBroken`.
         on_effect: Called for every effect that is not the connection's own.
         backoff: How long to wait between dials.
+        before_send: Called before frames are made: what they hold must be journaled.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class LinkDriver:
         dial: Dial,
         on_effect: Callable[[RunnerEffect], None],
         backoff: Backoff | None = None,
+        before_send: Callable[[], None] = lambda: None,
     ) -> None:
         self.last_problem = ""
         self.greeted = asyncio.Event()
@@ -46,6 +48,7 @@ class LinkDriver:
         self._dial = dial
         self._on_effect = on_effect
         self._backoff = backoff or Backoff()
+        self._before_send = before_send
         self._news = asyncio.Event()
         self._at_once = False
         self._hurries = 0
@@ -139,6 +142,7 @@ class LinkDriver:
     async def _write(self, socket: Socket) -> None:
         while self._link.state in (RunnerState.GREETING, RunnerState.OPEN):
             self._news.clear()
+            self._before_send()
             for frame in self._link.frames_to_send(self._now()):
                 await socket.send(frame)
             self.greeted.set()

@@ -12,6 +12,7 @@ from typing import Any
 
 from runner_shell.adapter.contract import Adapter
 from runner_shell.errors import Refused, TransportBroken, TransportClosed
+from runner_shell.journal import Journal
 from runner_shell.redaction import Registry
 from runner_shell.shell.outcome import Termination, Verdict
 from runner_shell.shell.runner import Runner, RunnerSettings
@@ -143,6 +144,7 @@ async def running(
     *,
     make: Callable[[], Adapter] = lambda: ScriptedAdapter(ScriptedAdapter.Settings()),
     secrets: dict[str, str] | None = None,
+    journal: Journal | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a runner against the gateway until the block is left."""
@@ -162,6 +164,7 @@ async def running(
             gateway.dial,
             registry=Registry(secrets),
             taps=(lambda event: told.append(json.loads(event)),),
+            journal=journal,
         )
         run = Running(runner, told)
         try:

@@ -83,6 +83,7 @@ class Out:
     def emit(self, *events: Event) -> None:
         for event in events:
             self.outlet.emitted(encode_payload(event), "t")
+        self.outlet.flush()
 
     def of_type(self, type: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["type"] == type]
@@ -99,6 +100,7 @@ def test_whatever_is_emitted_comes_out_in_order_and_without_secrets(
     out.emit(*emitted)
     out.outlet.close_open_things("t", waiting=waiting)
     out.outlet.say(TurnFinished(outcome="waiting" if waiting else "completed"), "t")
+    out.outlet.flush()
     assert check_order(out.events) == []
     assert check_valid(out.events) == []
     streams: dict[Any, str] = {}
@@ -151,6 +153,7 @@ def test_an_events_unknown_type_is_carried_through_redacted() -> None:
     out = Out({"S": SECRET})
     payload = {"type": "plan.updated", "entries": [{SECRET: SECRET}]}
     out.outlet.emitted(msgspec.json.encode(payload), "t")
+    out.outlet.flush()
     (event,) = out.events
     assert event["type"] == "plan.updated"
     assert event["entries"] == [{"[REDACTED:S]": "[REDACTED:S]"}]

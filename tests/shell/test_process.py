@@ -100,7 +100,7 @@ def test_completed(scene: Scene) -> None:
     assert scene.termination() == {
         "outcome": "completed",
         "reason": "",
-        "resumable": False,
+        "resumable": True,
         "last_acked": len(scene.events()),
         "cost": 0.25,
     }

@@ -1,0 +1,402 @@
+"""What records amount to: what a next process has to know, and the first record of a segment.
+
+Pure: records in, `Recovered` out. The same fold runs along while a process writes, so that a
+snapshot is always at hand, and over what a dead process left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from ..errors import RemoteProtocolError
+from ..protocol import codec
+from ..protocol.commands import SessionEnd, SessionStop, TurnInterrupt, TurnStart
+from ..protocol.events import (
+    JSON,
+    BlockDelta,
+    BlockFinished,
+    BlockStarted,
+    CommandDone,
+    CommandFailed,
+    Event,
+    MessageFinished,
+    MessageStarted,
+    Outcome,
+    RequestClosed,
+    RequestOpened,
+    SessionFinished,
+    SessionSaved,
+    SessionStarted,
+    StepFinished,
+    StepStarted,
+    ToolFinished,
+    ToolStarted,
+    TurnCause,
+    TurnFinished,
+    TurnStarted,
+    UnknownEvent,
+    Usage,
+)
+from .segments import Kind, Record
+
+E = TypeVar("E")
+
+INITIAL = "initial"
+"""Id of the command that the initial prompt is; its number is 0."""
+
+
+class CutTurn(Struct, frozen=True, kw_only=True):
+    """A turn without its ending, or with one that only its process's end was the reason of.
+
+    Attributes:
+        id: The turn's id.
+        cause: What had set it going.
+        command: Id of the command that brought it, or empty.
+        interrupted: A person's order to end it that was accepted, or empty.
+    """
+
+    id: str
+    cause: TurnCause = "message"
+    command: str = ""
+    interrupted: str = ""
+
+
+class OpenBlock(Struct, kw_only=True):
+    """A block without its ending.
+
+    Attributes:
+        started: How it began.
+        texts: Its text so far, in pieces.
+    """
+
+    started: BlockStarted
+    texts: list[str] = field(default_factory=list)
+
+
+class AcceptedCommand(Struct, kw_only=True):
+    """A command that has something left to be done.
+
+    Attributes:
+        seq: Its number; 0 for the initial prompt.
+        data: The command, encoded, without secrets.
+        applying: Whether its effect had begun.
+        queued: Whether it was answered, and is a turn that has not begun.
+    """
+
+    seq: int
+    data: msgspec.Raw
+    applying: bool = False
+    queued: bool = False
+
+
+class KnownRequest(Struct, kw_only=True):
+    """A question and what came of it.
+
+    Attributes:
+        opened: As it was told.
+        closed: Its ending, or None while it is open.
+    """
+
+    opened: RequestOpened
+    closed: RequestClosed | None = None
+
+
+class LastTurn(Struct, frozen=True, kw_only=True):
+    """How the last turn ended."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+class Recovered(Struct, kw_only=True):
+    """What a journal amounts to.
+
+    Attributes:
+        log: Random id of the journal.
+        next: The next event's number.
+        acked: Every event up to here is known to be acknowledged.
+        last_command: Number of the last command that was accepted.
+        fresh: Whether nothing was ever journaled.
+        running: Whether a process has said `session.started` and not `session.finished`.
+        verdict: The ending that the last process said, if nothing followed.
+        settled: Whether that process knew that all was acknowledged.
+        state: What the adapter saved.
+        usage: Sum over the turns.
+        turn: The turn without an ending.
+        cut: The turn that a next process is to go on with.
+        last: How the last turn ended.
+        initial: Whether the initial prompt was accepted once.
+        commands: Commands with something left to do, by id, in order.
+        requests: Every request by its id, in order; answers are given again under its key.
+        answers_due: Whether an answer came that no turn has begun with.
+        ending_asked: Whether `session.end` was accepted.
+        stop: The reason of a `session.stop` that was accepted, or None.
+        messages: Open messages, in order.
+        blocks: Open blocks, in order.
+        tools: Open tool calls, in order.
+        steps: Open steps, in order.
+    """
+
+    log: str
+    next: int = 1
+    acked: int = 0
+    last_command: int = 0
+    fresh: bool = True
+    running: bool = False
+    verdict: SessionFinished | None = None
+    settled: bool = False
+    state: dict[str, JSON] = field(default_factory=dict)
+    usage: Usage | None = None
+    turn: CutTurn | None = None
+    cut: CutTurn | None = None
+    last: LastTurn | None = None
+    initial: bool = False
+    commands: dict[str, AcceptedCommand] = field(default_factory=dict)
+    requests: dict[str, KnownRequest] = field(default_factory=dict)
+    answers_due: bool = False
+    ending_asked: bool = False
+    stop: str | None = None
+    messages: dict[str, MessageStarted] = field(default_factory=dict)
+    blocks: list[OpenBlock] = field(default_factory=list)
+    tools: dict[str, ToolStarted] = field(default_factory=dict)
+    steps: dict[str, StepStarted] = field(default_factory=dict)
+
+    def opened(self) -> list[Event]:
+        """What is open, as the events that opened it: to admit them restores a ledger."""
+        events: list[Event] = [*self.steps.values(), *self.messages.values()]
+        for block in self.blocks:
+            events.append(block.started)
+            if text := "".join(block.texts):
+                began = block.started
+                events.append(BlockDelta(message=began.message, index=began.index, text=text))
+        return [*events, *self.tools.values()]
+
+    def open_requests(self) -> list[RequestOpened]:
+        """The requests without an ending."""
+        return [known.opened for known in self.requests.values() if known.closed is None]
+
+
+class Fold:
+    """Takes records in, one after the other.
+
+    Args:
+        start: What to go on from.
+
+    Attributes:
+        now: What they amount to.
+    """
+
+    def __init__(self, start: Recovered) -> None:
+        self.now = start
+        self._blocks = {_key(block.started): block for block in start.blocks}
+        self._answered_in_turn = False
+        self._handlers: dict[type[Any], Callable[[Any, str], None]] = {
+            BlockDelta: self._delta,
+            BlockStarted: self._block_started,
+            BlockFinished: self._block_finished,
+            MessageStarted: lambda event, _: self._open(start.messages, event.id, event),
+            MessageFinished: lambda event, _: self._close(start.messages, event.id),
+            ToolStarted: lambda event, _: self._open(start.tools, event.call, event),
+            ToolFinished: lambda event, _: self._close(start.tools, event.call),
+            StepStarted: lambda event, _: self._open(start.steps, event.id, event),
+            StepFinished: lambda event, _: self._close(start.steps, event.id),
+            SessionStarted: self._session_started,
+            SessionFinished: self._session_finished,
+            SessionSaved: self._saved,
+            TurnStarted: self._turn_started,
+            TurnFinished: self._turn_finished,
+            RequestOpened: self._request_opened,
+            RequestClosed: self._request_closed,
+            CommandDone: lambda event, _: self._replied(event.command, done=True),
+            CommandFailed: lambda event, _: self._replied(event.command, done=False),
+        }
+
+    def take(self, record: Record) -> None:
+        """Take one record of a file in; those of a later version are passed over.
+
+        Raises:
+            RemoteProtocolError: It holds what no version ever wrote.
+        """
+        match record.kind:
+            case Kind.EVENT:
+                stored = codec.decode_event(record.body)
+                self.event(record.number, stored.payload, stored.envelope.turn)
+            case Kind.COMMAND:
+                self.accepted(record.number, record.body)
+            case Kind.APPLYING:
+                self.applying(record.body.decode())
+            case Kind.RESUME:
+                self.resume(decode(record.body, CutTurn | None))
+            case Kind.SETTLED:
+                self.settled(record.number)
+            case _:
+                pass
+
+    def event(self, seq: int, event: Event | UnknownEvent, turn: str) -> None:
+        """An event was journaled."""
+        self.now.next = seq + 1
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event, turn)
+
+    def accepted(self, seq: int, data: bytes) -> None:
+        """A command was accepted."""
+        head = codec.decode_command_head(data)
+        now = self.now
+        now.fresh = False
+        now.last_command = max(now.last_command, seq)
+        now.initial = now.initial or head.id == INITIAL
+        now.commands[head.id] = AcceptedCommand(
+            seq=seq, data=msgspec.Raw(data), queued=head.id == INITIAL
+        )
+
+    def applying(self, command: str) -> None:
+        """The effect of a command begins."""
+        accepted = self.now.commands.get(command)
+        if accepted is not None:
+            accepted.applying = True
+
+    def resume(self, cut: CutTurn | None) -> None:
+        """A next process is to go on with this turn, or with none any more."""
+        self.now.cut = cut
+
+    def settled(self, seq: int) -> None:
+        """Everything is acknowledged and the process goes."""
+        self.now.acked = max(self.now.acked, seq)
+        self.now.settled = True
+
+    # --- sessions and turns ------------------------------------------------------------------
+
+    def _session_started(self, event: SessionStarted, _: str) -> None:
+        now = self.now
+        now.fresh, now.running, now.verdict, now.settled = False, True, None, False
+
+    def _session_finished(self, event: SessionFinished, _: str) -> None:
+        now = self.now
+        now.running, now.verdict, now.settled = False, event, False
+        now.stop, now.ending_asked = None, False
+
+    def _saved(self, event: SessionSaved, _: str) -> None:
+        for key in event.removed:
+            self.now.state.pop(key, None)
+        self.now.state |= event.state
+
+    def _turn_started(self, event: TurnStarted, turn: str) -> None:
+        now = self.now
+        now.turn = CutTurn(id=turn, cause=event.cause, command=event.command)
+        now.cut = None
+        now.answers_due = self._answered_in_turn = False
+        now.commands.pop(event.command, None)
+
+    def _turn_finished(self, event: TurnFinished, _: str) -> None:
+        now = self.now
+        now.turn = None
+        now.last = LastTurn(outcome=event.outcome, reason=event.reason)
+        now.usage = summed(now.usage, event.usage)
+        now.answers_due = event.outcome == "waiting" and self._answered_in_turn
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def _replied(self, command: str, *, done: bool) -> None:
+        accepted = self.now.commands.get(command)
+        if accepted is None:
+            return
+        given = codec.decode_command(bytes(accepted.data)) if done else None
+        if isinstance(given, TurnStart):
+            accepted.queued = True
+            return
+        del self.now.commands[command]
+        match given:
+            case TurnInterrupt() if self.now.turn is not None:
+                self.now.turn = msgspec.structs.replace(self.now.turn, interrupted=why(given))
+            case SessionEnd():
+                self.now.ending_asked = True
+            case SessionStop():
+                self.now.stop = why(given)
+            case _:
+                pass
+
+    # --- requests ----------------------------------------------------------------------------
+
+    def _request_opened(self, event: RequestOpened, _: str) -> None:
+        self.now.requests[event.id] = KnownRequest(opened=event)
+
+    def _request_closed(self, event: RequestClosed, _: str) -> None:
+        known = self.now.requests.get(event.id)
+        if known is None:
+            return
+        known.closed = event
+        if event.how not in ("answered", "expired"):
+            return
+        if self.now.turn is None:
+            self.now.answers_due = True
+        else:
+            self._answered_in_turn = True
+
+    # --- what is open ------------------------------------------------------------------------
+
+    def _delta(self, event: BlockDelta, _: str) -> None:
+        block = self._blocks.get((event.message, event.index))
+        if block is not None:
+            block.texts.append(event.text)
+
+    def _block_started(self, event: BlockStarted, _: str) -> None:
+        block = self._blocks[_key(event)] = OpenBlock(started=event)
+        self.now.blocks.append(block)
+
+    def _block_finished(self, event: BlockFinished, _: str) -> None:
+        block = self._blocks.pop(_key(event), None)
+        if block is not None:
+            self.now.blocks.remove(block)
+
+    def _open(self, room: dict[str, E], id: str, event: E) -> None:
+        room[id] = event
+
+    def _close(self, room: dict[str, Any], id: str) -> None:
+        room.pop(id, None)
+
+
+def why(command: TurnInterrupt | SessionStop) -> str:
+    """The reason of an order to end, in words."""
+    what = "interrupted" if isinstance(command, TurnInterrupt) else "stopped"
+    by = f" by {command.by}" if command.by else ""
+    return command.reason or what + by
+
+
+def summed(so_far: Usage | None, more: Usage | None) -> Usage | None:
+    """The sum of two usages, each of which may be unknown."""
+    if so_far is None or more is None:
+        return so_far or more
+    costs = [cost for cost in (so_far.cost_usd, more.cost_usd) if cost is not None]
+    return Usage(
+        input_tokens=so_far.input_tokens + more.input_tokens,
+        output_tokens=so_far.output_tokens + more.output_tokens,
+        cache_read_tokens=so_far.cache_read_tokens + more.cache_read_tokens,
+        cache_write_tokens=so_far.cache_write_tokens + more.cache_write_tokens,
+        cost_usd=sum(costs) if costs else None,
+    )
+
+
+def encode(value: Recovered | CutTurn | None) -> bytes:
+    """The body of a snapshot or of a `RESUME` record."""
+    return msgspec.json.encode(value)
+
+
+def decode(body: bytes, type: Any) -> Any:
+    """Read what `encode` wrote.
+
+    Raises:
+        RemoteProtocolError: It is something else.
+    """
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.DecodeError as error:
+        raise RemoteProtocolError(f"the journal holds what no version wrote: {error}") from error
+
+
+def _key(event: BlockStarted | BlockFinished) -> tuple[str, int]:
+    return event.message, event.index
