@@ -146,6 +146,108 @@ def adapters(json_lines: Json = False) -> None:
     list_adapters(json_lines=json_lines)
 
 
+@app.command()
+def validate(
+    adapter: AdapterName = "",
+    prompt: Prompt = "",
+    workspace: Workspace = "",
+    gateway: RunGateway = "",
+    token_file: RunTokenFile = "",
+    session: SessionId = "",
+    state_dir: StateDir = "",
+    interactive: Interactive = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look at everything that a runner needs, and name every problem; 2 if there is one.
+
+    Takes the options and variables of `run`. Nothing is run, sent or changed.
+    """
+    from .validate import validate
+
+    typed = {
+        "adapter": adapter,
+        "prompt": prompt,
+        "workspace": workspace,
+        "gateway": gateway,
+        "token_file": token_file,
+        "session": session,
+        "state_dir": state_dir,
+    }
+    raise typer.Exit(validate(typed, interactive=interactive, json_lines=json_lines))
+
+
+@app.command()
+def check(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of an installed adapter.", autocompletion=complete.adapters, metavar="NAME"
+        ),
+    ],
+    says: Annotated[
+        str, typer.Option(help="A prompt; the turn says some text and completes.")
+    ] = "hello",
+    runs_long: Annotated[
+        str,
+        typer.Option(help="A prompt; the turn lasts until it is interrupted.", show_default=False),
+    ] = "",
+    asks: Annotated[
+        str,
+        typer.Option(
+            help="A prompt; the turn asks one question, and completes once it is answered.",
+            show_default=False,
+        ),
+    ] = "",
+    answer: Annotated[str, typer.Option(help="The answer to that question.")] = "yes",
+    fails: Annotated[str, typer.Option(help="A prompt; the turn fails.", show_default=False)] = "",
+    uses_tool: Annotated[
+        str,
+        typer.Option(help="A prompt; the turn calls a tool and completes.", show_default=False),
+    ] = "",
+    interrupt_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Within this a turn must end after an interrupt.")
+    ] = 5.0,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check an installed adapter against the contract; 1 if something is found.
+
+    Its settings come from the environment. A promise whose prompt is not given is not tried.
+    """
+    from .check import check_installed
+
+    prompts = {
+        "says": says,
+        "runs_long": runs_long,
+        "asks": asks,
+        "fails": fails,
+        "uses_tool": uses_tool,
+    }
+    code = check_installed(
+        name,
+        prompts,
+        answer=answer,
+        interrupt_seconds=interrupt_seconds,
+        json_lines=json_lines,
+    )
+    raise typer.Exit(code)
+
+
+@app.command("check-gateway")
+def check_gateway(
+    url: Annotated[str, typer.Argument(help="Base URL of the gateway. [RUNNER_GATEWAY]")] = "",
+    token_file: TokenFile = "",
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check a gateway, in any language, against the protocol; 1 if something is found.
+
+    The token is an admin's: the suite creates sessions of its own.
+    """
+    from .check import check_gateway_at
+    from .place import find_place
+
+    raise typer.Exit(check_gateway_at(find_place(url, token_file), json_lines=json_lines))
+
+
 # --- at a gateway ----------------------------------------------------------------------------
 
 

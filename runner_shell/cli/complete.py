@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
 
 Completions = list[tuple[str, str]]
 """Each with a line of help, which some shells show."""

@@ -105,10 +105,10 @@ async def _embedded_stage(process: Process, options: RunOptions) -> AsyncIterato
     from ..gateway.sqlite import SqliteStore
     from ..gateway.store import DEFAULT_TENANT
     from ..gateway.tokens import Principal, Role
+    from ..shell.logs import configure_structlog
     from ..transport.memory import memory_pair
-    from .logs import log_to_stderr
 
-    log_to_stderr(debug=process.settings.debug)
+    configure_structlog()  # the gateway's lines go where the shell's own do
     person = Principal(name="terminal", role=Role.ADMIN, tenant=DEFAULT_TENANT)
     runner = Principal(
         name="runner", role=Role.RUNNER, tenant=DEFAULT_TENANT, session=process.session
