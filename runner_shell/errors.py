@@ -9,13 +9,16 @@ RunnerError
 │   ├── RemoteProtocolError     the peer broke the protocol; nothing is retried
 │   │   └── LimitExceeded       a frame over a limit of size, depth or parts
 │   └── Refused                 the peer said no, and whether to dial again
+│       └── RequestRefused      a request's answer was a problem, with the gateway's code for it
 ├── it broke
 │   ├── TransportBroken         the connection was lost; dial again
-│   └── JournalBroken           what must be kept cannot be written, or cannot be read any more
+│   ├── JournalBroken           what must be kept cannot be written, or cannot be read any more
+│   └── SessionLost             a session's runner is gone and said no ending
 ├── you closed it
 │   └── TransportClosed         used after close
 └── the agent failed
     ├── AgentFailed             raise it in a turn to name code and retryability
+    ├── CommandRefused          a runner's reply to a command is `command.failed`
     └── NotSupported            a command the adapter lacks
 """
 
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 __all__ = [
     "AgentFailed",
+    "CommandRefused",
     "ConfigurationError",
     "JournalBroken",
     "LimitExceeded",
@@ -30,7 +34,9 @@ __all__ = [
     "NotSupported",
     "Refused",
     "RemoteProtocolError",
+    "RequestRefused",
     "RunnerError",
+    "SessionLost",
     "TransportBroken",
     "TransportClosed",
     "TurnOver",
@@ -89,6 +95,30 @@ class Refused(RunnerError):
         super().__init__(f"{reason} (code {code})")
 
 
+class RequestRefused(Refused):
+    """A gateway answered a request with a problem (RFC 9457).
+
+    Args:
+        reason: The problem's detail.
+        final: True where the same request cannot succeed later.
+        code: The HTTP status.
+        problem: The gateway's stable word for it, such as `quota_events`; empty where it has none.
+        retry_after_seconds: How long the gateway asked to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        final: bool,
+        code: int,
+        problem: str = "",
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        self.problem = problem
+        super().__init__(reason, final=final, code=code, retry_after_seconds=retry_after_seconds)
+
+
 class TransportBroken(RunnerError):
     """The connection broke; what was not acknowledged is sent again after the next dial.
 
@@ -106,6 +136,13 @@ class JournalBroken(RunnerError):
     """The state directory's disk is full, read-only or at fault; nothing further can be promised.
 
     What was kept before stays, and a next process goes on with it.
+    """
+
+
+class SessionLost(RunnerError):
+    """The session's runner has been away for so long that the gateway calls the session lost.
+
+    A next process may still take it up; wait again once one was started.
     """
 
 
@@ -128,6 +165,19 @@ class AgentFailed(RunnerError):
         self.code = code
         self.retryable = retryable
         super().__init__(message)
+
+
+class CommandRefused(RunnerError):
+    """The runner did not carry a command out: its reply is `command.failed`.
+
+    Args:
+        message: What happened and what to do.
+        code: The reply's stable word, such as `late` or `not_supported`.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(message or code)
 
 
 class NotSupported(RunnerError):

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -231,10 +231,14 @@ class RealGateway:
     Args:
         launcher: Starts it.
         directory: Where its store and its token lie.
+        command: What serves.
     """
 
-    def __init__(self, launcher: Launcher, directory: Path) -> None:
+    def __init__(
+        self, launcher: Launcher, directory: Path, command: Sequence[str] = (RUNNER_SHELL,)
+    ) -> None:
         self._launcher = launcher
+        self._command = command
         self.store = directory / "gateway.db"
         self.token_file = directory / "admin.token"
         self._port = free_port()
@@ -246,9 +250,9 @@ class RealGateway:
 
     def start(self) -> None:
         """Start it, at the same port as before."""
-        self.process = self._launcher.cli(
-            *("serve", "--port", str(self._port)),
-            *("--store", self.store, "--token-file", self.token_file),
+        where = ("--store", str(self.store), "--token-file", str(self.token_file))
+        self.process = self._launcher.start(
+            [*self._command, "serve", "--port", str(self._port), *where]
         )
         found = eventually(
             lambda: re.search(r"(http://127\.0\.0\.1:(\d+))\n(?s:.*)admin", self.process.out),

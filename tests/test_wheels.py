@@ -63,7 +63,7 @@ def installed(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
     made = run(*uv(), "venv", "--python", sys.executable, environment)
     assert made.returncode == 0, made.stderr
     python = environment / "bin" / "python"
-    chosen = (f"{wheels['runner_shell']}[gateway]", wheels["runner_shell_langgraph"])
+    chosen = (f"{wheels['runner_shell']}[gateway,testing]", wheels["runner_shell_langgraph"])
     done = run(*uv(), "pip", "install", "--python", python, *chosen)
     assert done.returncode == 0, done.stderr
     return environment / "bin"
@@ -130,6 +130,13 @@ def test_the_first_command(installed: Path, home: dict[str, str]) -> None:
     done = installed_run(installed / "runner-shell", *command, home=home)
     assert (done.returncode, done.stderr) == (0, "")
     assert "hi\n" in done.stdout
+
+
+def test_an_adapter_is_checked(installed: Path, home: dict[str, str]) -> None:
+    """`check` works as installed, with the extra `testing`."""
+    done = installed_run(installed / "runner-shell", "check", "echo", home=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "promises hold, 0 do not" in done.stdout
 
 
 def test_what_a_container_starts(installed: Path, home: dict[str, str]) -> None:

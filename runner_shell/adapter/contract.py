@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from msgspec import Struct
@@ -12,6 +13,8 @@ from ..protocol.commands import Command, ReservedCommand
 from ..protocol.events import JSON, Usage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .session import Session
     from .settings import AdapterSettings
     from .turn import Turn
@@ -143,6 +146,25 @@ class Adapter(ABC):
 
     async def close(self) -> None:
         """Let everything go. May follow a half-done `open` or `turn`, and may be called twice."""
+
+    @classmethod
+    def preflight(cls, settings: AdapterSettings, *, workspace: Path) -> Iterable[str]:
+        """What would keep this adapter from working here; nothing unless overridden.
+
+        `runner-shell validate` asks before anything runs, in a thread of its own: look for what a
+        session would need (a program, a file, a key that is well-formed), start no work, change
+        nothing, and return within some seconds.
+
+        Args:
+            settings: Filled from the environment; what is wrong with it is told already.
+            workspace: Where the agent would work.
+
+        Returns:
+            A sentence for each problem: the variable's name first, what is wrong, what would be
+            right; never a secret's value.
+        """
+        del settings, workspace
+        return ()
 
     def describe(self) -> dict[str, JSON]:
         """What `session.started` says of this adapter, such as a model or a graph's name."""

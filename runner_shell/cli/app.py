@@ -8,6 +8,20 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigurationError
+from . import complete
+from .options import (
+    AnySession,
+    CommandId,
+    EventsAsJson,
+    GatewayUrl,
+    Json,
+    Reason,
+    Request,
+    Session,
+    Since,
+    TokenFile,
+    WaitSeconds,
+)
 
 app = typer.Typer(
     name="runner-shell",
@@ -17,56 +31,76 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+REPLY_SECONDS = 5.0
+
+AdapterName = Annotated[
+    str,
+    typer.Option(
+        help="Name of an installed adapter. [RUNNER_ADAPTER]",
+        show_default=False,
+        autocompletion=complete.adapters,
+    ),
+]
+Prompt = Annotated[str, typer.Option(help="The first message. [PROMPT]", show_default=False)]
+Workspace = Annotated[
+    str, typer.Option(help="The directory the agent works in. [WORKSPACE_PATH]", show_default=".")
+]
+RunGateway = Annotated[
+    str,
+    typer.Option(
+        help="Base URL of a gateway; without one, one runs in memory. [RUNNER_GATEWAY]",
+        show_default=False,
+    ),
+]
+RunTokenFile = Annotated[
+    str,
+    typer.Option(
+        help="File with a token: a runner's, or a person's who may create sessions. "
+        "[BOT_TOKEN_FILE]",
+        show_default=False,
+    ),
+]
+SessionId = Annotated[
+    str,
+    typer.Option(
+        "--session",
+        help="Id of the session. [SESSION_ID]",
+        show_default="a random one",
+        autocompletion=complete.sessions,
+    ),
+]
+StateDir = Annotated[
+    str,
+    typer.Option(
+        help="Private directory for state, outside the workspace. [RUNNER_STATE_DIR]",
+        show_default="$XDG_STATE_HOME/runner-shell/SESSION",
+    ),
+]
+Interactive = Annotated[
+    bool, typer.Option("--interactive", help="Stay and wait for messages. [INTERACTIVE]")
+]
+
+
+# --- here ------------------------------------------------------------------------------------
+
 
 @app.command()
 def run(
-    adapter: Annotated[
-        str, typer.Option(help="Name of an installed adapter. [RUNNER_ADAPTER]", show_default=False)
-    ] = "",
-    prompt: Annotated[
-        str, typer.Option(help="The first message. [PROMPT]", show_default=False)
-    ] = "",
-    workspace: Annotated[
-        str,
-        typer.Option(help="The directory the agent works in. [WORKSPACE_PATH]", show_default="."),
-    ] = "",
-    gateway: Annotated[
-        str,
-        typer.Option(
-            help="Base URL of a gateway; without one, one runs in memory. [RUNNER_GATEWAY]",
-            show_default=False,
-        ),
-    ] = "",
-    token_file: Annotated[
-        str,
-        typer.Option(
-            help="File with a token: a runner's, or a person's who may create sessions. "
-            "[BOT_TOKEN_FILE]",
-            show_default=False,
-        ),
-    ] = "",
-    session: Annotated[
-        str, typer.Option(help="Id of the session. [SESSION_ID]", show_default="a random one")
-    ] = "",
-    state_dir: Annotated[
-        str,
-        typer.Option(
-            help="Private directory for state, outside the workspace. [RUNNER_STATE_DIR]",
-            show_default="$XDG_STATE_HOME/runner-shell/SESSION",
-        ),
-    ] = "",
+    adapter: AdapterName = "",
+    prompt: Prompt = "",
+    workspace: Workspace = "",
+    gateway: RunGateway = "",
+    token_file: RunTokenFile = "",
+    session: SessionId = "",
+    state_dir: StateDir = "",
     store: Annotated[
         str,
         typer.Option(
             help="Without a gateway: SQLite file to keep the events in.", show_default="in memory"
         ),
     ] = "",
-    interactive: Annotated[
-        bool, typer.Option("--interactive", help="Stay and wait for messages. [INTERACTIVE]")
-    ] = False,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print each event as stored, one a line.")
-    ] = False,
+    interactive: Interactive = False,
+    json_lines: EventsAsJson = False,
 ) -> None:
     """Run a session in this terminal and exit with its outcome."""
     from .run import RunOptions, run_session
@@ -105,9 +139,7 @@ def serve(
 
 
 @app.command()
-def adapters(
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
+def adapters(json_lines: Json = False) -> None:
     """List the installed adapters."""
     from .adapters import list_adapters
 
@@ -115,32 +147,285 @@ def adapters(
 
 
 @app.command()
-def events(
-    session: Annotated[str, typer.Argument(help="Id of the session; without one, list them.")] = "",
-    store: Annotated[str, typer.Option(help="Read this SQLite file.", show_default=False)] = "",
-    gateway: Annotated[
-        str,
-        typer.Option(help="Base URL of the gateway to ask. [RUNNER_GATEWAY]", show_default=False),
-    ] = "",
-    token_file: Annotated[
-        str, typer.Option(help="File with a person's token, for --gateway.", show_default=False)
-    ] = "",
-    since: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print each event as stored, one a line.")
-    ] = False,
+def validate(
+    adapter: AdapterName = "",
+    prompt: Prompt = "",
+    workspace: Workspace = "",
+    gateway: RunGateway = "",
+    token_file: RunTokenFile = "",
+    session: SessionId = "",
+    state_dir: StateDir = "",
+    interactive: Interactive = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show the stored events of a session."""
-    from .events import show_events
+    """Look at everything that a runner needs, and name every problem; 2 if there is one.
 
-    show_events(
-        session=session,
-        store=store,
-        gateway=gateway,
-        token_file=token_file,
-        since=since,
+    Takes the options and variables of `run`. Nothing is run, sent or changed.
+    """
+    from .validate import validate
+
+    typed = {
+        "adapter": adapter,
+        "prompt": prompt,
+        "workspace": workspace,
+        "gateway": gateway,
+        "token_file": token_file,
+        "session": session,
+        "state_dir": state_dir,
+    }
+    raise typer.Exit(validate(typed, interactive=interactive, json_lines=json_lines))
+
+
+@app.command()
+def check(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of an installed adapter.", autocompletion=complete.adapters, metavar="NAME"
+        ),
+    ],
+    says: Annotated[
+        str, typer.Option(help="A prompt; the turn says some text and completes.")
+    ] = "hello",
+    runs_long: Annotated[
+        str,
+        typer.Option(help="A prompt; the turn lasts until it is interrupted.", show_default=False),
+    ] = "",
+    asks: Annotated[
+        str,
+        typer.Option(
+            help="A prompt; the turn asks one question, and completes once it is answered.",
+            show_default=False,
+        ),
+    ] = "",
+    answer: Annotated[str, typer.Option(help="The answer to that question.")] = "yes",
+    fails: Annotated[str, typer.Option(help="A prompt; the turn fails.", show_default=False)] = "",
+    uses_tool: Annotated[
+        str,
+        typer.Option(help="A prompt; the turn calls a tool and completes.", show_default=False),
+    ] = "",
+    interrupt_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Within this a turn must end after an interrupt.")
+    ] = 5.0,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check an installed adapter against the contract; 1 if something is found.
+
+    Its settings come from the environment. A promise whose prompt is not given is not tried.
+    """
+    from .check import check_installed
+
+    prompts = {
+        "says": says,
+        "runs_long": runs_long,
+        "asks": asks,
+        "fails": fails,
+        "uses_tool": uses_tool,
+    }
+    code = check_installed(
+        name,
+        prompts,
+        answer=answer,
+        interrupt_seconds=interrupt_seconds,
         json_lines=json_lines,
     )
+    raise typer.Exit(code)
+
+
+@app.command("check-gateway")
+def check_gateway(
+    url: Annotated[str, typer.Argument(help="Base URL of the gateway. [RUNNER_GATEWAY]")] = "",
+    token_file: TokenFile = "",
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check a gateway, in any language, against the protocol; 1 if something is found.
+
+    The token is an admin's: the suite creates sessions of its own.
+    """
+    from .check import check_gateway_at
+    from .place import find_place
+
+    raise typer.Exit(check_gateway_at(find_place(url, token_file), json_lines=json_lines))
+
+
+# --- at a gateway ----------------------------------------------------------------------------
+
+
+@app.command()
+def sessions(
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only those that are created, running, disconnected, finished or lost; "
+            "may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only those with this metadata, as KEY=VALUE; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 0,
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: Json = False,
+) -> None:
+    """List the sessions of a gateway."""
+    from .place import find_place
+    from .sessions import list_sessions
+
+    list_sessions(
+        find_place(gateway, token_file),
+        json_lines=json_lines,
+        status=status or (),
+        metadata=metadata or (),
+        limit=limit,
+    )
+
+
+@app.command()
+def attach(
+    session: Session,
+    since: Since = 0,
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: EventsAsJson = False,
+) -> None:
+    """Show a session that runs elsewhere, and answer and message it; exit with its outcome.
+
+    Ctrl-D leaves it running. The first Ctrl-C interrupts its turn, the second stops it in order.
+    """
+    from .attach import AttachOptions, attach_session
+    from .place import find_place
+
+    options = AttachOptions(session=session, since=since, json_lines=json_lines)
+    raise typer.Exit(attach_session(find_place(gateway, token_file), options))
+
+
+@app.command()
+def events(
+    session: AnySession = "",
+    store: Annotated[str, typer.Option(help="Read this SQLite file.", show_default=False)] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    since: Since = 0,
+    types: Annotated[
+        str,
+        typer.Option(help="Only these types, separated by commas.", show_default=False),
+    ] = "",
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: EventsAsJson = False,
+) -> None:
+    """Show the stored events of a session, or the sessions."""
+    from .events import EventOptions, show_events
+
+    show_events(
+        EventOptions(
+            session=session,
+            store=store,
+            gateway=gateway,
+            token_file=token_file,
+            since=since,
+            types=types.split(",") if types else None,
+            follow=follow,
+            json_lines=json_lines,
+        )
+    )
+
+
+@app.command()
+def requests(
+    session: AnySession = "",
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: Json = False,
+) -> None:
+    """List the questions that wait for an answer."""
+    from .place import find_place
+    from .sessions import list_requests
+
+    list_requests(find_place(gateway, token_file), session, json_lines=json_lines)
+
+
+@app.command()
+def send(
+    session: Session,
+    message: Annotated[str, typer.Argument(help="The text; - reads it from stdin.")],
+    command_id: CommandId = "",
+    wait: WaitSeconds = REPLY_SECONDS,
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: Json = False,
+) -> None:
+    """Send a message to a session; during a turn it is queued."""
+    from .commands import Sending, send_message
+    from .place import find_place
+
+    sending = Sending(session=session, id=command_id, wait_seconds=wait, json_lines=json_lines)
+    send_message(find_place(gateway, token_file), sending, message)
+
+
+@app.command()
+def answer(
+    session: Session,
+    answer: Annotated[str, typer.Argument(help="The answer: an option's number, JSON or text.")],
+    request: Request = "",
+    command_id: CommandId = "",
+    wait: WaitSeconds = REPLY_SECONDS,
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: Json = False,
+) -> None:
+    """Answer a session's open question."""
+    from .commands import Sending, answer_request
+    from .place import find_place
+
+    sending = Sending(session=session, id=command_id, wait_seconds=wait, json_lines=json_lines)
+    answer_request(find_place(gateway, token_file), sending, answer, request)
+
+
+@app.command()
+def interrupt(
+    session: Session,
+    reason: Reason = "",
+    command_id: CommandId = "",
+    wait: WaitSeconds = REPLY_SECONDS,
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: Json = False,
+) -> None:
+    """Interrupt a session's running turn."""
+    from .commands import Sending, interrupt_turn
+    from .place import find_place
+
+    sending = Sending(session=session, id=command_id, wait_seconds=wait, json_lines=json_lines)
+    interrupt_turn(find_place(gateway, token_file), sending, reason)
+
+
+@app.command()
+def stop(
+    session: Session,
+    reason: Reason = "",
+    after_turn: Annotated[
+        bool, typer.Option("--after-turn", help="Let the running and queued turns end first.")
+    ] = False,
+    command_id: CommandId = "",
+    wait: WaitSeconds = REPLY_SECONDS,
+    gateway: GatewayUrl = "",
+    token_file: TokenFile = "",
+    json_lines: Json = False,
+) -> None:
+    """Stop a session."""
+    from .commands import Sending, stop_session
+    from .place import find_place
+
+    sending = Sending(session=session, id=command_id, wait_seconds=wait, json_lines=json_lines)
+    stop_session(find_place(gateway, token_file), sending, reason, after_turn=after_turn)
 
 
 @app.command()
@@ -174,3 +459,5 @@ def main() -> None:
         for problem in error.problems:
             typer.echo(f"runner-shell: {problem}", err=True)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

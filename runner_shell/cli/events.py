@@ -4,131 +4,124 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-import msgspec
-import typer
+from msgspec import Struct
 
 from ..errors import ConfigurationError
-from ..gateway.core import GatewayCore, SessionInfo
-from ..gateway.sqlite import SqliteStore
-from ..gateway.store import DEFAULT_TENANT
-from ..gateway.tokens import Principal, Role
-from ..shell.environment import read_given, read_token
-from .logs import log_to_stderr
-from .options import in_options
+from .place import Place, ask, find_place
+from .screen import Screen
+from .terminal import even_if_nobody_reads, print_line
 from .view import EventView
 
 if TYPE_CHECKING:
-    from .person import Person
+    from ..client import GatewayClient, SessionClient
 
-PAGE = 1000
+PATIENCE_SECONDS = 600.0
+"""For how long a gateway may be away while its events are followed."""
 
 
-def show_events(
-    *, session: str, store: str, gateway: str, token_file: str, since: int, json_lines: bool
-) -> None:
+class EventOptions(Struct, frozen=True, kw_only=True):
+    """What was typed; an empty option was not."""
+
+    session: str
+    store: str
+    gateway: str
+    token_file: str
+    since: int
+    types: list[str] | None
+    follow: bool
+    json_lines: bool
+
+
+def show_events(options: EventOptions) -> None:
     """Print a session's events, or the sessions where none is named.
 
     Raises:
         ConfigurationError: Neither a store nor a gateway, or one that cannot be read.
     """
-    log_to_stderr(debug=False)
-    given = gateway or ("" if store else os.environ.get("RUNNER_GATEWAY", ""))
-    if bool(store) == bool(given):
+    somewhere = options.gateway or os.environ.get("RUNNER_GATEWAY", "")
+    if bool(options.store) == bool(options.gateway if options.store else somewhere):
         raise ConfigurationError(
             "name one place to read from: --store FILE, or --gateway URL with --token-file FILE"
         )
-    source = StoreSource(store) if store else GatewaySource(_person(gateway, given, token_file))
-    asyncio.run(_show(source, session, since, json_lines))
-
-
-def _person(typed_gateway: str, gateway: str, token_file: str) -> Person:
-    from .person import Person
-
-    settings, problems = read_given({"RUNNER_GATEWAY": gateway, "BOT_TOKEN_FILE": token_file})
-    if not token_file:
-        problems.append("BOT_TOKEN_FILE is missing: name the file with your token")
-    if problems:
-        typed = {"BOT_TOKEN_FILE"} | ({"RUNNER_GATEWAY"} if typed_gateway else set())
-        raise in_options(ConfigurationError(*problems), typed)
-    name = "--gateway" if typed_gateway else "RUNNER_GATEWAY"
-    return Person(gateway, read_token(settings), given_by=(name, "--token-file"))
-
-
-async def _show(
-    source: StoreSource | GatewaySource, session: str, since: int, json_lines: bool
-) -> None:
-    if not session:
-        for line in await source.sessions():
-            typer.echo(line)
+    if options.follow and options.store:
+        raise ConfigurationError("--follow needs a gateway: a file does not tell of news")
+    if options.follow and not options.session:
+        raise ConfigurationError("--follow needs a session: name the one to follow")
+    if options.store:
+        _show_stored(options)
         return
-    view = EventView.for_stdout()
-    async for event in source.events(session, since):
-        if json_lines:
-            typer.echo(event)
-        else:
-            view.show(event)
-    view.finish()
+    place = find_place(options.gateway, options.token_file)
+    if not options.session:
+        from .sessions import list_sessions
+
+        list_sessions(place, json_lines=options.json_lines)
+    elif options.follow:
+        _follow(place, options)
+    else:
+        ask(place, lambda client: _print(client.session(options.session), options))
 
 
-class StoreSource:
-    """Reads the gateway's SQLite file."""
+class Printer:
+    """Prints events one by one, until the reader of a pipe is gone."""
 
-    def __init__(self, path: str) -> None:
-        if not Path(path).is_file():
-            raise ConfigurationError(f"--store {path!r} does not exist; name a gateway's store")
-        self._path = path
-        self._person = Principal(name="local", role=Role.VIEWER, tenant=DEFAULT_TENANT)
+    def __init__(self, *, json_lines: bool) -> None:
+        self._view = None if json_lines else EventView(Screen.of_stdout())
 
-    async def sessions(self) -> list[str]:
-        """A line each."""
-        async with SqliteStore.open_readonly(self._path) as store:
-            return [_line(info) for info in await GatewayCore(store).sessions(self._person)]
+    def show(self, event: bytes) -> None:
+        """Print one."""
+        show = print_line if self._view is None else self._view.show
+        even_if_nobody_reads(show)(event)
 
-    async def events(self, session: str, since: int) -> AsyncIterator[bytes]:
-        """Every event after `since`."""
-        from ..gateway.errors import UnknownSessionError
-
-        async with SqliteStore.open_readonly(self._path) as store:
-            core = GatewayCore(store)
-            try:
-                await core.session(self._person, session)
-            except UnknownSessionError as error:
-                known = ", ".join(info.id for info in await core.sessions(self._person))
-                raise ConfigurationError(
-                    f"no session {session!r} in {self._path}; it holds: {known or 'none'}"
-                ) from error
-            while page := await core.events(self._person, session, since=since, limit=PAGE):
-                for event in page:
-                    yield event
-                since = msgspec.json.decode(page[-1])["seq"]
+    def finish(self) -> None:
+        """End the last line."""
+        if self._view is not None:
+            even_if_nobody_reads(self._view.finish)()
 
 
-class GatewaySource:
-    """Asks a gateway."""
-
-    def __init__(self, person: Person) -> None:
-        self._person = person
-
-    async def sessions(self) -> list[str]:
-        """A line each."""
-        found = await self._person.get("/sessions")
-        listed = found.get("sessions", []) if isinstance(found, dict) else found
-        return [msgspec.json.encode(entry).decode() for entry in listed]
-
-    async def events(self, session: str, since: int) -> AsyncIterator[bytes]:
-        """Every event after `since`."""
-        while True:
-            page = await self._person.events(session, since=since, limit=PAGE)
-            for event in page:
-                yield event
-            if len(page) < PAGE:
-                return
-            since = msgspec.json.decode(page[-1])["seq"]
+async def _print(session: SessionClient, options: EventOptions) -> None:
+    printer = Printer(json_lines=options.json_lines)
+    await session.info()  # one that is not there is no empty history
+    async for event in session.events(since=options.since, types=options.types):
+        printer.show(event.data)
+    printer.finish()
 
 
-def _line(info: SessionInfo) -> str:
-    return msgspec.json.encode(info).decode()
+def _follow(place: Place, options: EventOptions) -> None:
+    """Print what is stored, then what comes, until Ctrl-C or the session's deletion."""
+    printer = Printer(json_lines=options.json_lines)
+
+    async def following(client: GatewayClient) -> None:
+        session = client.session(options.session)
+        await session.info()
+        events = session.follow(
+            since=options.since, types=options.types, patience_seconds=PATIENCE_SECONDS
+        )
+        async with aclosing(events):
+            async for event in events:
+                printer.show(event.data)
+
+    try:
+        ask(place, following)
+    finally:
+        printer.finish()
+
+
+def _show_stored(options: EventOptions) -> None:
+    from .sessions import print_sessions
+    from .stored import StoredSessions
+
+    source = StoredSessions(options.store)
+
+    async def show() -> None:
+        if not options.session:
+            print_sessions(await source.sessions(), json_lines=options.json_lines)
+            return
+        printer = Printer(json_lines=options.json_lines)
+        async for event in source.events(options.session, options.since, options.types):
+            printer.show(event)
+        printer.finish()
+
+    asyncio.run(show())

@@ -1,18 +1,15 @@
-"""Logs go to stderr: stdout is for what a command prints."""
+"""The command line's logs, with the secrets of its environment replaced."""
 
 from __future__ import annotations
 
-import logging
-import sys
+import os
+
+from ..redaction import Redactor, Registry
+from ..shell import logs
+from ..shell.hygiene import environment_secrets
 
 
 def log_to_stderr(*, debug: bool) -> None:
-    """Send the gateway's log lines to stderr; its debug lines only where they were asked for."""
-    import structlog
-
-    level = logging.DEBUG if debug else logging.WARNING
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    """Send log lines to stderr, those of structlog's users too."""
+    logs.log_to_stderr(Redactor(Registry(environment_secrets(os.environ))).text, debug=debug)
+    logs.configure_structlog()

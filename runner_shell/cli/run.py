@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,10 +17,11 @@ from ..shell.process import Connection, Process
 from .options import OPTIONS, in_options
 
 if TYPE_CHECKING:
+    from ..client import GatewayClient, SessionClient
     from ..transport.socket import Socket
-    from .terminal import Keyboard, Submit
-
-P = ParamSpec("P")
+    from .keyboard import Submit
+    from .place import Place
+    from .terminal import Terminal
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,10 +105,10 @@ async def _embedded_stage(process: Process, options: RunOptions) -> AsyncIterato
     from ..gateway.sqlite import SqliteStore
     from ..gateway.store import DEFAULT_TENANT
     from ..gateway.tokens import Principal, Role
+    from ..shell.logs import configure_structlog
     from ..transport.memory import memory_pair
-    from .logs import log_to_stderr
 
-    log_to_stderr(debug=process.settings.debug)
+    configure_structlog()  # the gateway's lines go where the shell's own do
     person = Principal(name="terminal", role=Role.ADMIN, tenant=DEFAULT_TENANT)
     runner = Principal(
         name="runner", role=Role.RUNNER, tenant=DEFAULT_TENANT, session=process.session
@@ -132,42 +133,54 @@ async def _embedded_stage(process: Process, options: RunOptions) -> AsyncIterato
                 return str(error)
             return ""
 
-        with Terminal(process, options, submit) as tap:
-            yield Connection(dial, tap, lasting=bool(options.store))
+        with _terminal(process, options, submit) as terminal:
+            yield Connection(dial, terminal.show, lasting=bool(options.store))
         await core.drain()
 
 
 @asynccontextmanager
 async def _gateway_stage(process: Process, options: RunOptions) -> AsyncIterator[Connection]:
     """A gateway at a URL, with a person's token or a runner's."""
-    from .logs import log_to_stderr
-    from .person import Person
+    from ..errors import RunnerError
+    from .place import named_by
 
-    log_to_stderr(debug=process.settings.debug)
     settings = msgspec.structs.replace(process.settings, session=process.session)
-    person = Person(
-        settings.gateway,
-        read_token(settings),
-        given_by=_given_by(settings, options),
+    place = named_by(
+        settings, gateway_typed=bool(options.gateway), token_typed=bool(options.token_file)
     )
-    created = await person.create_session(process.session)
-    dial = processes.dial_with(process, settings.url, lambda: created or read_token(settings))
+    async with place.client() as client:
+        session = client.session(process.session)
+        created = await _runner_token(place, client, session)
+        dial = processes.dial_with(process, settings.url, lambda: created or read_token(settings))
 
-    async def submit(command: dict[str, Any]) -> str:
-        try:
-            return await person.send(process.session, command)
-        except ConfigurationError as error:  # away just now; the session itself goes on
-            return str(error)
+        async def submit(command: dict[str, Any]) -> str:
+            try:
+                await session.send(command)
+            except RunnerError as error:  # refused, or away just now; the session itself goes on
+                return str(error)
+            return ""
 
-    with Terminal(process, options, submit) as tap:
-        yield Connection(dial, tap)
+        with _terminal(process, options, submit) as terminal:
+            yield Connection(dial, terminal.show)
 
 
-def _given_by(settings: Settings, options: RunOptions) -> tuple[str, str]:
-    gateway = "--gateway" if options.gateway else "RUNNER_GATEWAY"
-    if settings.token_file is None:
-        return gateway, "BOT_TOKEN"
-    return gateway, "--token-file" if options.token_file else "BOT_TOKEN_FILE"
+async def _runner_token(place: Place, client: GatewayClient, session: SessionClient) -> str | None:
+    """Create the session, or get a token for one that exists; None where ours is a runner's."""
+    from ..errors import RequestRefused, RunnerError
+
+    try:
+        return (await client.create_session(session.id)).runner_token
+    except RequestRefused as error:
+        if error.code == 403:
+            return None  # a runner's own token
+        if error.code != 409:
+            raise place.problem(error) from error
+    except RunnerError as error:
+        raise place.problem(error) from error
+    try:
+        return await session.issue_token()
+    except RunnerError:  # a gateway that lets this very token in, or refuses it when it is dialled
+        return None
 
 
 @asynccontextmanager
@@ -178,65 +191,26 @@ async def _websocket_stage(process: Process, options: RunOptions) -> AsyncIterat
         del command
         return "this runner's token cannot answer; use the gateway's own front end"
 
-    with Terminal(process, options, submit) as tap:
-        yield Connection(processes.websocket_dial(process), tap)
+    with _terminal(process, options, submit) as terminal:
+        yield Connection(processes.websocket_dial(process), terminal.show)
 
 
-class Terminal:
-    """What watches: the view or JSON lines, and the keyboard where somebody can type."""
+def _terminal(process: Process, options: RunOptions, submit: Submit) -> Terminal:
+    """Shows the session; messages are taken where it is interactive, answers where one can type."""
+    from .terminal import Terminal
 
-    def __init__(self, process: Process, options: RunOptions, submit: Submit) -> None:
-        self._process = process
-        self._json_lines = options.json_lines
-        self._submit = submit
-        self._keyboard: Keyboard | None = None
-        self._finish: Callable[[], None] = lambda: None
+    interactive = process.settings.interactive
 
-    def __enter__(self) -> Callable[[bytes], None]:
-        from .terminal import Keyboard
-        from .view import EventView
+    def at_end(terminal: Terminal) -> None:
+        if interactive:
+            terminal.send(type="session.end")
 
-        show = _even_if_nobody_reads(_print_line)
-        if not self._json_lines:
-            view = EventView.for_stdout()
-            show = _even_if_nobody_reads(view.show)
-            self._finish = _even_if_nobody_reads(view.finish)
-        interactive = self._process.settings.interactive
-        if not (interactive or sys.stdin.isatty()):
-            return show
-        keyboard = self._keyboard = Keyboard(
-            self._submit,
-            descriptor=sys.stdin.fileno(),
-            interactive=interactive,
-            prefix=f"key-{self._process.instance}",
-        )
-        keyboard.listen()
-
-        def tap(event: bytes) -> None:
-            show(event)
-            keyboard.tap(event)
-
-        return tap
-
-    def __exit__(self, *exception: object) -> None:
-        if self._keyboard is not None:
-            self._keyboard.stop()
-        self._finish()
-
-
-def _print_line(encoded: bytes) -> None:
-    sys.stdout.buffer.write(encoded + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def _even_if_nobody_reads(show: Callable[P, None]) -> Callable[P, None]:
-    """Show until the reader of a pipe is gone; the session itself goes on."""
-
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            show(*args, **kwargs)
-        except BrokenPipeError:
-            # The descriptor itself, so that what is buffered already has somewhere to go too.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-    return guarded
+    return Terminal(
+        submit,
+        json_lines=options.json_lines,
+        listens=interactive or sys.stdin.isatty(),
+        interactive=interactive,
+        prefix=f"key-{process.instance}",
+        at_end=at_end,
+        also_mine="initial",
+    )

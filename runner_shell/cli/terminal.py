@@ -1,131 +1,101 @@
-"""The keyboard of `runner-shell run`: answers to open questions, and messages."""
+"""A session in this terminal: what it says is shown, what is typed goes to it."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import stat
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, Self
 
 from ..protocol import codec
-from ..protocol.events import JSON, RequestClosed, RequestOpened
+from .keyboard import Keyboard, Submit
+from .questions import Questions
+from .screen import Screen
+from .view import EventView
 
-Submit = Callable[[dict[str, Any]], Awaitable[str]]
-"""Sends a command the way all commands go; returns the refusal's text, or nothing."""
-
-CHUNK_BYTES = 65536
+P = ParamSpec("P")
 
 
-class Keyboard:
-    """Turns typed lines into commands.
-
-    A line answers the oldest open question: a number chooses an option, JSON is taken as JSON,
-    anything else as text. Without a question it is a message, in an interactive session. The end
-    of the input (Ctrl-D) ends an interactive session after its work.
+class Terminal:
+    """Shows events, as a person reads them or as JSON lines, and listens to the keyboard.
 
     Args:
         submit: Sends a command.
-        descriptor: Where to read.
-        interactive: Whether messages are taken.
-        prefix: What the commands' ids begin with; unique for the process, because a session that
-            goes on remembers the ids of the one before.
+        json_lines: Whether each event is printed as stored.
+        listens: Whether anything typed is read.
+        interactive: Whether messages are taken, besides answers.
+        prefix: What the ids of typed commands begin with.
+        at_end: Called at the end of the input (Ctrl-D).
+        also_mine: Id of another command that whoever sits here gave.
     """
 
-    def __init__(self, submit: Submit, *, descriptor: int, interactive: bool, prefix: str) -> None:
-        self._submit = submit
-        self._descriptor = descriptor
-        self._interactive = interactive
-        self._prefix = prefix
-        self._open: dict[str, RequestOpened] = {}
-        self._typed = 0
-        self._unfinished = b""
-        self._reading = False
-        self._commands: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._sending: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        submit: Submit,
+        *,
+        json_lines: bool,
+        listens: bool,
+        interactive: bool,
+        prefix: str,
+        at_end: Callable[[Terminal], None],
+        also_mine: str = "",
+    ) -> None:
+        self._also_mine = also_mine
+        self._listens = listens
+        self._questions = Questions()
+        self._keyboard = Keyboard(
+            submit,
+            self._questions,
+            interactive=interactive,
+            prefix=prefix,
+            at_end=lambda: at_end(self),
+        )
+        self._view = None if json_lines else self._shown()
 
-    def tap(self, event: bytes) -> None:
-        """Follow which questions are open."""
-        payload = codec.decode_payload(event)
-        if isinstance(payload, RequestOpened):
-            self._open[payload.id] = payload
-        elif isinstance(payload, RequestClosed):
-            self._open.pop(payload.id, None)
+    def __enter__(self) -> Self:
+        if self._listens:
+            self._keyboard.listen(sys.stdin.fileno())
+        return self
 
-    def listen(self) -> None:
-        """Read lines while the loop runs, where somebody can type, or had typed into a file."""
-        loop = asyncio.get_running_loop()
-        self._sending = loop.create_task(self._send_in_order())
-        self._reading = True
-        try:
-            loop.add_reader(self._descriptor, self._on_input)
-        except OSError:  # it cannot be waited for
-            self._reading = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-            while self._reading:
-                self._on_input()
+    def __exit__(self, *exception: object) -> None:
+        if self._listens:
+            self._keyboard.stop()
+        if self._view is not None:
+            even_if_nobody_reads(self._view.finish)()
 
-    def stop(self) -> None:
-        """Read and send no more."""
-        self._stop_reading()
-        if self._sending is not None:
-            self._sending.cancel()
-
-    def _stop_reading(self) -> None:
-        self._reading = False
-        asyncio.get_running_loop().remove_reader(self._descriptor)
-
-    def _on_input(self) -> None:
-        # Not readline(): it waits for the end of a line, and hides the lines behind it.
-        try:
-            chunk = os.read(self._descriptor, CHUNK_BYTES)
-        except BlockingIOError:
+    def show(self, event: bytes) -> None:
+        """Show one stored event."""
+        if self._view is not None:
+            even_if_nobody_reads(self._view.show)(event)
             return
-        except OSError:  # the terminal is gone
-            chunk = b""
-        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-        if not chunk:
-            self._stop_reading()
-            lines += [self._unfinished] if self._unfinished else []
-        for line in lines:
-            self.typed(line.decode(errors="replace").strip())
-        if not chunk and self._interactive:
-            self._send({"type": "session.end"})
+        self._questions.follow(codec.decode_payload(event))
+        even_if_nobody_reads(print_line)(event)
 
-    def typed(self, line: str) -> None:
-        """Take one line."""
-        if self._open:
-            request = next(iter(self._open.values()))
-            answer = parse_answer(line, request)
-            self._send({"type": "request.answer", "request": request.id, "answer": answer})
-        elif line and self._interactive:
-            self._send({"type": "turn.start", "content": line})
+    def send(self, **command: Any) -> None:
+        """Send a command behind what was typed before."""
+        self._keyboard.send(**command)
 
-    def _send(self, command: dict[str, Any]) -> None:
-        self._typed += 1
-        self._commands.put_nowait(command | {"id": f"{self._prefix}-{self._typed}"})
+    def _shown(self) -> EventView:
+        return EventView(Screen.of_stdout(), self._questions, is_mine=self._is_mine)
 
-    async def _send_in_order(self) -> None:
-        while True:
-            refusal = await self._submit(await self._commands.get())
-            if refusal:
-                print(f"runner-shell: {refusal}", file=sys.stderr)
+    def _is_mine(self, command: str) -> bool:
+        return command == self._also_mine or self._keyboard.is_mine(command)
 
 
-def parse_answer(line: str, request: RequestOpened) -> JSON:
-    """What a typed line means as an answer; an empty one is the default."""
-    if not line:
-        return request.default
-    options = request.options
-    if options and line.isdigit() and 1 <= int(line) <= len(options):
-        option = options[int(line) - 1]
-        if isinstance(option, dict):
-            return option.get("value", option.get("label"))
-        return option
-    if line[0] in '{["' or line in ("true", "false", "null"):
+def print_line(encoded: bytes) -> None:
+    """Print one line of JSON, exactly these bytes."""
+    sys.stdout.buffer.write(encoded + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def even_if_nobody_reads(show: Callable[P, None]) -> Callable[P, None]:
+    """Show until the reader of a pipe is gone; the session itself goes on."""
+
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            return json.loads(line)
-        except json.JSONDecodeError:
-            return line
-    return line
+            show(*args, **kwargs)
+        except BrokenPipeError:
+            # The descriptor itself, so that what is buffered already has somewhere to go too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return guarded

@@ -299,9 +299,11 @@ def _make_adapter(process: Process) -> Adapter:
     import gc
 
     from ..adapter.discovery import load
+    from .logs import configure_structlog
 
     gc.freeze()  # what the start made stays for good: it is never looked through again
     gc.enable()
+    configure_structlog()
     adapter = load(process.settings.adapter)
     visible = {name: value for name, value in process.environment.items() if name not in TAKEN}
     return adapter(adapter.Settings.from_environment(visible))

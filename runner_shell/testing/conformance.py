@@ -43,6 +43,7 @@ from .order import Finding, StoredFields, check_order
 
 __all__ = [
     "AdapterConformance",
+    "ContractBroken",
     "Finding",
     "Played",
     "check_complaints",
@@ -60,6 +61,19 @@ BEGIN_SECONDS = 1.0
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 _SHELLS = ("turn.", "session.", "command.", "request.", "gap")
+
+
+class ContractBroken(pytest.fail.Exception):  # type: ignore[misc,name-defined] # untyped
+    """A test of the suite found something; pytest shows the findings without a traceback.
+
+    Attributes:
+        findings: What was found, each once.
+    """
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__("\n\n".join(map(str, findings)), pytrace=False)
+
 
 Scenario = Callable[[HostedSession], Awaitable[None]]
 Leftovers = dict[str, set[str]]
@@ -113,7 +127,7 @@ class AdapterConformance:
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Take out the tests of scenarios that are None, and put back those of the others."""
         super().__init_subclass__(**kwargs)
-        for scenario, tests in _NEEDS.items():
+        for scenario, tests in SCENARIO_TESTS.items():
             for test in tests:
                 if getattr(cls, scenario) is None:
                     setattr(cls, test, None)
@@ -441,7 +455,7 @@ class AdapterConformance:
         )
 
 
-_NEEDS = {
+SCENARIO_TESTS = {
     "runs_long": (
         "test_an_interrupt_ends_the_turn_in_time",
         "test_cancellation_is_passed_on",
@@ -456,6 +470,7 @@ _NEEDS = {
     "uses_tool": ("test_a_tool_call_is_shown",),
     "entry_point": ("test_it_is_found_by_its_entry_point",),
 }
+"""The tests that each scenario is needed for."""
 
 
 class _Probe:
@@ -678,7 +693,7 @@ async def _begun(session: HostedSession) -> None:
 
 def _report(findings: list[Finding]) -> None:
     if findings:
-        pytest.fail("\n\n".join(map(str, dict.fromkeys(findings))), pytrace=False)
+        raise ContractBroken(list(dict.fromkeys(findings)))
 
 
 def _types(events: list[dict[str, JSON]]) -> list[str]:

@@ -87,11 +87,16 @@ def test_a_runner_cannot_answer_from_its_terminal(launch: Launcher, gateway: Rea
 
 
 def test_events_lists_sessions(launch: Launcher, gateway: RealGateway) -> None:
-    """`events --gateway` without a session lists them; the gateway may come from a variable."""
+    """`events` without a session lists them, as `sessions` does; both take variables."""
     session, _ = gateway.create()
-    done = launch.cli("events", "--token-file", gateway.token_file, RUNNER_GATEWAY=gateway.url)
-    assert done.wait() == 0
+    places = {"RUNNER_GATEWAY": gateway.url, "BOT_TOKEN_FILE": gateway.token_file}
+    done, table = launch.cli("events", "--json", **places), launch.cli("sessions", **places)
+    assert (done.wait(), table.wait()) == (0, 0)
     assert session in [json.loads(line)["id"] for line in done.out.splitlines()]
+    assert table.out.startswith("SESSION ")
+    assert [line.split()[:2] for line in table.out.splitlines() if session in line.split()] == [
+        [session, "created"]
+    ]
 
 
 def test_events_of_an_unknown_session(launch: Launcher, gateway: RealGateway) -> None:

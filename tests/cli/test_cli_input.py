@@ -111,7 +111,7 @@ def test_a_missing_token(launch: Launcher) -> None:
     url = ("--gateway", "http://127.0.0.1:1")
     run, read = launch.echo(*url), launch.cli("events", *url)
     refused(run, "--token-file or BOT_TOKEN_FILE is not set")
-    refused(read, "--token-file is missing")
+    refused(read, "--token-file or BOT_TOKEN_FILE is not set")
 
 
 @pytest.mark.slow

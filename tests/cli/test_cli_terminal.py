@@ -2,113 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import re
-import select
 import signal
-import subprocess
-import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_processes import (
-    DEADLINE_SECONDS,
-    RUNNER_SHELL,
-    Launcher,
-    children,
-    eventually,
-    exists,
-    script,
-)
+from pseudo_terminal import CTRL_C, CTRL_D, Desk
+from real_processes import Launcher, children, eventually, exists, script
 
-CTRL_C, CTRL_D = "\x03", "\x04"
+from runner_shell.cli.screen import cells
+
 WORKING = {"say": "working"}
-
-
-class Terminal:
-    """A pseudo-terminal with a command in its foreground.
-
-    Args:
-        launch: Whose directories and environment it has.
-        arguments: What is typed after `runner-shell`.
-    """
-
-    def __init__(self, launch: Launcher, *arguments: str) -> None:
-        self._keyboard, screen = pty.openpty()
-        self.screen = ""
-        self.process = subprocess.Popen(
-            [RUNNER_SHELL, *arguments],
-            env=launch.environment(TERM="xterm"),
-            cwd=launch.workspace,
-            stdin=screen,
-            stdout=screen,
-            stderr=screen,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(screen)
-
-    def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._keyboard, text.encode())
-
-    def expect(self, pattern: str, count: int = 1) -> None:
-        """Wait until the screen shows it so many times, escape codes left out."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while len(re.findall(pattern, re.sub(r"\x1b\[\d+m", "", self.screen))) < count:
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {pattern!r} on the screen: {self.screen}"
-            self._read(left)
-
-    def wait(self) -> int:
-        """Read to the end and return the exit code."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while self._read(max(0.0, deadline - time.monotonic())):
-            assert time.monotonic() < deadline, f"no end: {self.screen}"
-        return self.process.wait(DEADLINE_SECONDS)
-
-    def close(self) -> None:
-        """End what a failed test leaves."""
-        self.process.kill()
-        self.process.wait()
-        os.close(self._keyboard)
-
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self._keyboard], [], [], seconds)[0]:
-            return True
-        try:
-            chunk = os.read(self._keyboard, 65536)
-        except OSError:  # nobody has the terminal open any more
-            return False
-        self.screen += chunk.decode()
-        return bool(chunk)
-
-
-class Desk:
-    """Opens terminals and closes them."""
-
-    def __init__(self, launch: Launcher) -> None:
-        self._launch = launch
-        self.terminals: list[Terminal] = []
-
-    def run(self, *actions: dict[str, object], options: tuple[str, ...] = ()) -> Terminal:
-        """Type `runner-shell run` for the scripted adapter."""
-        prompt = ("--prompt", script(*actions)) if actions else ()
-        terminal = Terminal(self._launch, "run", "--adapter", "scripted", *prompt, *options)
-        self.terminals.append(terminal)
-        return terminal
-
-
-@pytest.fixture
-def desk(launch: Launcher) -> Iterator[Desk]:
-    made = Desk(launch)
-    yield made
-    for terminal in made.terminals:
-        terminal.close()
 
 
 def ask(**fields: object) -> dict[str, object]:
@@ -134,6 +38,54 @@ def test_a_wrong_answer_is_refused_and_can_be_given_again(desk: Desk) -> None:
     terminal.type("no\n")
     assert terminal.wait() == 0
     assert 'answered: "no"' in terminal.screen
+
+
+def test_a_question_is_answered_by_its_own_number(desk: Desk) -> None:
+    """`#1 ANSWER` answers the question with that number, and no other one."""
+    terminal = desk.run(ask(), options=("--interactive",))
+    terminal.expect("2\\) no")
+    terminal.type("#7 yes\n")
+    terminal.expect("no question #7 is open; open: #1")
+    terminal.type("#1 2\n")
+    terminal.expect('answered: "no"')
+    terminal.type(CTRL_D)
+    assert terminal.wait() == 0
+
+
+def test_a_message_while_a_question_waits(desk: Desk) -> None:
+    """`> TEXT` is a message, which closes the question; a plain line would have answered it."""
+    terminal = desk.run(ask(), options=("--interactive",))
+    terminal.expect("2\\) no")
+    terminal.type("> never mind\n")
+    terminal.expect("superseded")
+    terminal.expect("\nnever mind")
+    terminal.type(CTRL_D)
+    assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("columns", [20, 40])
+def test_a_narrow_window(desk: Desk, columns: int) -> None:
+    """In a narrow window nothing is wider than it, and words stay whole."""
+    said = "the quick brown fox jumps over the lazy dog 日本語のテキスト"
+    tool = {"tool": {"name": "grep", "input": {"pattern": "x" * 90}, "output": "y" * 90}}
+    terminal = desk.run({"say": said}, tool, columns=columns)
+    assert terminal.wait() == 0
+    lines = terminal.plain().splitlines()
+    assert [line for line in lines if cells(line) > columns] == []
+    assert said.replace(" ", "") in "".join(lines).replace(" ", "")
+    assert {"brown", "jumps"} <= {word for line in lines for word in line.split()}
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])
+def test_a_terminal_without_colour(desk: Desk, variable: str) -> None:
+    """Where colours are not wanted, or cannot be, none are written."""
+    prompt = script({"think": "hm"}, {"say": "hello"})
+    value = {"NO_COLOR": "1", "TERM": "dumb"}[variable]
+    command = ("run", "--adapter", "scripted", "--prompt", prompt)
+    terminal = desk.open(*command, **{variable: value})
+    assert terminal.wait() == 0
+    assert "\x1b" not in terminal.screen
+    assert "(thinking) hm" in terminal.screen
 
 
 def test_an_empty_line_is_the_default(desk: Desk) -> None:

@@ -15,6 +15,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -33,9 +34,11 @@ from langgraph.types import Command, StateSnapshot
 
 from runner_shell import (
     Adapter,
+    AdapterSettings,
     AgentFailed,
     Answer,
     Capabilities,
+    ConfigurationError,
     Ending,
     RunnerError,
     Session,
@@ -82,6 +85,21 @@ class LangGraphAdapter(Adapter):
         self._context: dict[str, Any] | None = None
         self._running: asyncio.Timeout | None = None
         self._interrupted = ""
+
+    @classmethod
+    def preflight(cls, settings: AdapterSettings, *, workspace: Path) -> Iterable[str]:
+        """Import the graph, as `open` would, and read its configuration."""
+        assert isinstance(settings, LangGraphSettings)
+        try:
+            graph = load_graph(
+                settings.graph,
+                workspace=workspace,
+                allow_workspace=settings.langgraph_allow_workspace_graph,
+            )
+            settings.graph_config(has_context=graph.context_schema is not None)
+        except ConfigurationError as error:
+            return error.problems
+        return ()
 
     async def open(self, session: Session) -> None:
         """Load the graph.
