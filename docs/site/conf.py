@@ -6,6 +6,7 @@ The pages are plain Markdown that reads as well without a site. Nothing here nam
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -46,9 +47,15 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     # A diagram is drawn by whoever reads the source at a forge; here its lines are shown, because
     # what draws it would have to be fetched.
     app.add_lexer("mermaid", TextLexer)
+    app.connect("source-read", _name_places)
     app.connect("source-read", navigation.add_contents)
     app.connect("build-finished", _front_door)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _name_places(app: Sphinx, docname: str, source: list[str]) -> None:
+    """A place that a page names in HTML, as forges know it, becomes one that links may lead to."""
+    source[0] = re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", source[0], flags=re.MULTILINE)
 
 
 def _front_door(app: Sphinx, exception: Exception | None) -> None:

@@ -42,7 +42,7 @@ def pages(tmp_path: Path) -> Path:
         "a.md": "# First by name\n",
         "b.md": "# Linked first\n",
         "inner/README.md": "# Inner\n",
-        "inner/page.md": "# A page inside\n",
+        "inner/page.md": '# A page inside\n\n[there](#there)\n\n<a id="there"></a>\n\n## `T`\n',
         "loose/page.md": "# A page in a folder without a first page\n",
     }.items():
         (made / name).parent.mkdir(parents=True, exist_ok=True)
