@@ -43,6 +43,17 @@ def test_promises_name_tests_that_exist() -> None:
     assert [name for name in named if name[1] not in _tests_in(ROOT / name[0])] == []
 
 
+def test_the_page_of_delivery_names_tests_that_exist() -> None:
+    """Every promise in docs/explanation/delivery.md names tests that are there, one at least."""
+    text = (ROOT / "docs/explanation/delivery.md").read_text()
+    section = text.partition("## The promises")[2].partition("\n## ")[0]
+    promises = section.split("\n\n**")[1:]
+    assert len(promises) > 5
+    assert [promise for promise in promises if not TEST.search(promise)] == []
+    named = TEST.findall(section)
+    assert [name for name in named if name[1] not in _tests_in(ROOT / name[0])] == []
+
+
 def test_the_readme_s_make_targets_exist() -> None:
     """Every `make` target that the README names is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text()

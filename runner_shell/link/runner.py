@@ -6,6 +6,8 @@ Source: docs/reference/protocol.md, "Frames" and "Numbers and acknowledgement".
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import Protocol
 
 from msgspec import Struct
@@ -46,6 +48,10 @@ SILENCE_FACTOR = 2.5
 TOO_LARGE = 1009
 """WebSocket's own close code for a frame that is too large. The peer's maximum is kept to, so it
 comes from something between the two; the same frame again would only get the same answer."""
+
+
+PARTS_AT_ONCE = 16
+"""How many parts `frames_to_send` gives at a time: a large event is never in memory twice."""
 
 
 class EventSource(Protocol):
@@ -122,6 +128,7 @@ class RunnerLink:
         self._unsent: deque[int] = deque()
         self._in_flight_bytes = 0
         self._parts_held = 0
+        self._cutting: Iterator[bytes] | None = None  # the parts still to come of an event sent
         self._credit = 0
         self._peer_max_frame_bytes = MAX_FRAME_BYTES
         self._way_max_frame_bytes = MAX_FRAME_BYTES
@@ -277,7 +284,7 @@ class RunnerLink:
     # --- sending -----------------------------------------------------------------------------
 
     def frames_to_send(self, now: float) -> list[bytes]:
-        """Everything that is to be written now, in order."""
+        """What is to be written now, in order; ask again while there is `more_to_send`."""
         frames = []
         if self._hello_due and self.state is RunnerState.GREETING:
             self._hello_due = False
@@ -293,16 +300,23 @@ class RunnerLink:
             self._last_sent = now
         return frames
 
+    @property
+    def more_to_send(self) -> bool:
+        """Whether a large event is under way, of which `frames_to_send` gave a part only."""
+        return self._cutting is not None
+
     def _event_frames(self, now: float) -> list[bytes]:
+        frames = self._more_parts()
         lingering = self._linger_until is not None and now < self._linger_until
-        if lingering and not self._urgent and len(self._unsent) < MAX_EVENTS_PER_FRAME:
+        full = len(self._unsent) >= MAX_EVENTS_PER_FRAME
+        if lingering and not (frames or self._urgent or full):
             return []
-        frames: list[bytes] = []
-        while self._may_send_next():
+        while self._cutting is None and self._may_send_next():
             if batching.fits_one_frame(self._unsent[0], self._peer_max_frame_bytes):
                 frames.append(self._batch())
             else:
-                frames.extend(self._parts())
+                self._begin_parts()
+                frames.extend(self._more_parts())
         self._urgent = bool(self._unsent)  # what waits for credit has lingered long enough
         self._linger_until = None
         return frames
@@ -327,12 +341,20 @@ class RunnerLink:
         self._mark_sent(count)
         return frame
 
-    def _parts(self) -> list[bytes]:
+    def _begin_parts(self) -> None:
         seq = self._next_to_send
         skip, self._parts_held = self._parts_held, 0
-        frames = batching.parts(seq, self._events.read(seq), self._peer_max_frame_bytes, skip=skip)
+        event, largest = self._events.read(seq), self._peer_max_frame_bytes
+        self._cutting = batching.parts(seq, event, largest, skip=skip)
         self._mark_sent(1)
-        return list(frames)
+
+    def _more_parts(self) -> list[bytes]:
+        if self._cutting is None:
+            return []
+        frames = list(islice(self._cutting, PARTS_AT_ONCE))
+        if len(frames) < PARTS_AT_ONCE:
+            self._cutting = None
+        return frames
 
     def _mark_sent(self, count: int) -> None:
         take = self._unsent.popleft
@@ -341,6 +363,7 @@ class RunnerLink:
         self._in_flight_bytes += sum(sizes)
 
     def _unsend(self) -> None:
+        self._cutting = None
         self._unsent.extendleft(reversed(self._in_flight))
         self._in_flight.clear()
         self._in_flight_bytes = 0

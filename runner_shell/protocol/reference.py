@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 from msgspec import inspect
 
-from . import asyncapi, catalogue, commands, docstrings, events, frames, generated, schema
+from . import asyncapi, catalogue, commands, docstrings, events, frames, generated, prose, schema
 
 PAGE_FILE = "protocol.md"
 ASYNCAPI_FILE = "asyncapi.json"
@@ -37,30 +37,6 @@ come down, both numbered and acknowledged. This page is for people; programs rea
 * A message is one WebSocket text message: one JSON object in UTF-8, called a *frame*.
 * Unknown fields and unknown event types are carried through unchanged; an unknown command is
   answered with `command.failed` and the code `not_supported`.
-"""
-
-_NUMBERS = """\
-Events have one number each, contiguous per session, across all of its processes. The gateway takes
-only the next number that it expects, and acknowledges cumulatively after it has committed; a runner
-keeps an event until then and sends it again after a new dial. So sending is at least once, storing
-effectively once. Commands go the other way by the same rule: the gateway numbers them, and a runner
-acknowledges what it has journaled.
-
-A process dials first with `epoch: null`, and `welcome` tells it the number the gateway has given
-it; each later dial of the process repeats that number. A higher one supersedes a lower for good.
-Nothing is numbered before the first `welcome`.
-
-If `welcome.acked` is not below `hello.next`, the gateway holds more than the runner does: the
-runner's history was lost. It goes on at `acked + 1` with a new `log`, and says so with `gap`.
-
-An event that fits no frame goes as parts, under its one number; `welcome.parts` says how many of
-them have arrived. `credit` is how many bytes may be unacknowledged; one event always fits.
-"""
-
-_CLOSING = """\
-A refusal at the upgrade is an HTTP status: 401, 403, 404 and 426 are final, 429 and 503 are not.
-Later ones are close codes, and an unknown code acts by its range: 4000–4099 are final, 4100–4199
-mean back off and dial again, 4200–4299 dial again now.
 """
 
 _SCALARS: dict[type[inspect.Type], str] = {
@@ -105,12 +81,26 @@ def page() -> str:
     )
     parts = [
         head,
+        "## A connection",
+        prose.CONNECTION,
         *_frames(),
         "## Numbers and acknowledgement",
-        _NUMBERS,
+        prose.NUMBERS,
+        "## What a gateway does",
+        prose.GATEWAY,
+        "## Parts of a large event",
+        prose.PARTS,
+        "## Credit and the largest frame",
+        prose.CREDIT,
+        "## Liveness",
+        prose.LIVENESS,
+        "## Handing commands on",
+        prose.HANDING_COMMANDS,
+        "## A process that follows another",
+        prose.RESTART,
         *_limits(),
         "## Closing",
-        _CLOSING,
+        prose.CLOSING,
         _close_codes(),
         *_events(),
         *_commands(),

@@ -142,11 +142,17 @@ class LinkDriver:
     async def _write(self, socket: Socket) -> None:
         while self._link.state in (RunnerState.GREETING, RunnerState.OPEN):
             self._news.clear()
+            await self._send_due(socket)
+            self.greeted.set()
+            await self._wait_for_news()
+
+    async def _send_due(self, socket: Socket) -> None:
+        more = True
+        while more:
             self._before_send()
             for frame in self._link.frames_to_send(self._now()):
                 await socket.send(frame)
-            self.greeted.set()
-            await self._wait_for_news()
+            more = self._link.more_to_send
 
     async def _watch(self) -> None:
         """Find a silent gateway. Not the writer's work: a peer that takes nothing holds it up."""

@@ -18,9 +18,12 @@ def broken(plan: Plan, directory: Path) -> list[str]:
 
 
 def test_nothing_is_lost_and_nothing_repeated(tmp_path: Path) -> None:
-    """Through outages, resets, and gateways that are killed, what was journaled is stored once, in
-    order; commands are applied at most once and all answered."""
-    assert broken(Plan(seed=7, rounds=5, runner_kills=False), tmp_path) == []
+    """Through outages, resets, and processes that are killed on either side, what was journaled is
+    stored once, in order; commands are applied at most once and all answered."""
+    assert (
+        broken(Plan(seed=7, rounds=5, only=("network", "kill_runner", "kill_gateway")), tmp_path)
+        == []
+    )
 
 
 def test_a_runner_that_forgets_what_it_sent_is_found(tmp_path: Path) -> None:

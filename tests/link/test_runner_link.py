@@ -697,6 +697,30 @@ def test_a_closed_link_is_quiet() -> None:
     assert runner.link.state is RunnerState.CLOSED
 
 
+def test_a_large_event_is_given_piece_by_piece() -> None:
+    """A large event is never in memory twice: so many parts at a time, heartbeats and commands'
+    acknowledgements in between, nothing of another event; a lost connection begins anew."""
+    runner = Runner()
+    runner.open(welcome=welcome(credit=10**9, max_frame_bytes=1024))
+    large, small = runner.emit(size=20_000), runner.emit()
+    first = runner.sent()
+    assert [frame["index"] for frame in first] == list(range(16))
+    assert runner.link.more_to_send
+    runner.link.receive(commands(interrupt(1)), 0.0)
+    runner.link.command_journaled(1)
+    second = runner.sent()
+    assert (second[0]["frame"], second[1]["frame"], second[1]["index"]) == ("ack", "part", 16)
+    while runner.link.more_to_send:
+        second += runner.sent()
+    parts = [*first, *[frame for frame in second if frame["frame"] == "part"]]
+    assert {frame["seq"] for frame in parts} == {large}
+    assert b"".join(base64.b64decode(p["data"]) for p in parts) == runner.journal[large]
+    assert [e["seq"] for e in second[-1]["events"]] == [small]
+    runner.link.lost(None, "cut")
+    runner.open(welcome=welcome(credit=10**9, max_frame_bytes=1024))
+    assert runner.sent()[0]["index"] == 0
+
+
 def test_what_is_too_large_for_the_way_goes_smaller() -> None:
     """After 1009 no frame of that size is sent again: half of it at most, then half of that."""
     runner = Runner()
