@@ -164,7 +164,8 @@ def check_gateway_at(place: Place, *, json_lines: bool) -> int:
     screen = Screen.of_stdout()
     for finding in found:
         _show_finding(finding, screen)
-    said = f"{len(found)} findings" if found else "the gateway keeps the protocol"
+    count = f"{len(found)} {'finding' if len(found) == 1 else 'findings'}"
+    said = count if found else "the gateway keeps the protocol"
     screen.line(Span(f"{url}: {said}", RED if found else GREEN))
     screen.flush()
     return FOUND if found else 0

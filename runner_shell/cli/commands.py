@@ -91,7 +91,7 @@ def _send(place: Place, sending: Sending, command: dict[str, Any]) -> None:
     async def sent(client: GatewayClient) -> tuple[CommandReceipt, Reply]:
         session = client.session(sending.session)
         receipt = await session.send(command)
-        return receipt, await _reply(session, receipt.id, sending.wait_seconds)
+        return receipt, await _reply(session, str(receipt.id), sending.wait_seconds)
 
     receipt, reply = ask(place, sent)
     if sending.json_lines:

@@ -21,6 +21,9 @@ from .http import Http, refused
 from .model import Problem, ReceivedEvent
 from .sse import EventStream, Message
 
+RENEWAL_SECONDS = 10.0
+"""How long a token that was good may be refused: it, or the gateway's idea of it, is replaced."""
+
 _log = logging.getLogger("runner_shell.client")
 
 _BREAKS = frozenset({"draining", "cut"})
@@ -54,6 +57,9 @@ class Following:
         self._patience_seconds = patience_seconds
         self._backoff = Backoff()
         self._holes = 0
+        self._alive = 0.0
+        self._was_good = False
+        self._refused_since: float | None = None
 
     async def events(self) -> AsyncGenerator[ReceivedEvent]:
         """Every event after `since`, in order, without a gap or a repeat; never ends by itself.
@@ -63,20 +69,30 @@ class Following:
             TransportBroken: The gateway is away for longer than the patience.
             RemoteProtocolError: What came is no stream of this session's events.
         """
-        loop = asyncio.get_running_loop()
-        alive = loop.time()
+        self._alive = _now()
         while True:
             await asyncio.sleep(self._backoff.next_seconds())
             try:
                 async with aclosing(self._one_stream()) as stream:
                     async for event in stream:
                         yield event
-                        alive = loop.time()
+                        self._alive = _now()  # the reader may have taken its time
             except (TransportBroken, RequestRefused) as error:
-                final = isinstance(error, RequestRefused) and error.final
-                if final or loop.time() - alive > self._patience_seconds:
+                late = _now() - self._alive > self._patience_seconds
+                if late or self._is_final(error):
                     raise
                 _log.info("the stream of %s broke, opening it again: %s", self._path, error)
+
+    def _is_final(self, error: TransportBroken | RequestRefused) -> bool:
+        """Whether opening the stream again cannot help."""
+        if not isinstance(error, RequestRefused) or not error.final:
+            return False
+        if error.code != 401 or not self._was_good:
+            return True
+        # It was good before: a token's file, or what a gateway knows, may just be replaced.
+        if self._refused_since is None:
+            self._refused_since = _now()
+        return _now() - self._refused_since > RENEWAL_SECONDS
 
     async def _one_stream(self) -> AsyncGenerator[ReceivedEvent]:
         query: dict[str, str | int] = {"since": self._since}
@@ -84,7 +100,9 @@ class Following:
             query["types"] = ",".join(sorted(self._types))
         parser = EventStream()
         async with self._http.stream(self._path, query) as chunks:
+            self._was_good, self._refused_since = True, None
             async for chunk in chunks:
+                self._alive = _now()
                 for message in parser.receive(chunk):
                     if message.event == "session.deleted":
                         raise _deleted(message)
@@ -113,6 +131,10 @@ class Following:
                 )
             raise TransportBroken(f"after event {self._since} came {seq}")
         return ReceivedEvent(seq, message.data)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _said(message: Message) -> Problem:

@@ -60,6 +60,7 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
         open_requests: How many questions wait for an answer.
         events_bytes: Size of its history.
         expires_at: RFC 3339 time at which its retention ends, or None.
+        retention_seconds: How long it is kept once no runner is there, or None for ever.
     """
 
     id: str
@@ -75,6 +76,7 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     open_requests: int = 0
     events_bytes: int = 0
     expires_at: str | None = None
+    retention_seconds: float | None = None
 
 
 class CreatedSession(Struct, frozen=True, kw_only=True):
@@ -93,12 +95,12 @@ class CommandReceipt(Struct, frozen=True, kw_only=True):
     """The gateway has a command.
 
     Attributes:
-        id: The command's id.
+        id: The command's id; None for a secret, which has none.
         seq: The gateway's number for it; 0 for a secret, which is never stored.
         new: False where this id was handed in before.
     """
 
-    id: str = ""
+    id: str | None = None
     seq: int
     new: bool = True
 

@@ -189,7 +189,7 @@ class SessionClient:
             body=body,
             repeatable=body["type"] != "secret.add",
         )
-        return msgspec.structs.replace(receipt, id=str(body.get("id", "")))
+        return msgspec.structs.replace(receipt, id=body.get("id"))
 
     async def command(self, id: str, *, wait_seconds: float = 0.0) -> CommandState:
         """How far a command is.
@@ -213,6 +213,7 @@ class SessionClient:
             TimeoutError: No reply within `timeout_seconds`; the command may still be carried out.
         """
         receipt = await self.send(command)
+        assert receipt.id is not None, "a command has an id"
         return result_of(await self.reply(receipt.id, timeout_seconds=timeout_seconds))
 
     async def reply(

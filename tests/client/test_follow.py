@@ -115,6 +115,26 @@ async def test_a_stream_that_is_ended_is_opened_again(kind: str) -> None:
     assert await Scripted(said(1) + ended, said(2) + ended).follow() == [1, 2]
 
 
+async def test_a_token_that_is_just_replaced_is_tried_again() -> None:
+    """A token that was good is tried again for a moment; one that never was is refused at once."""
+    assert await Scripted(said(1), 401, 401, said(2)).follow() == [1, 2]
+    heard, refusal = await Scripted(401, said(1)).follow_to_the_end()
+    assert (heard, refusal.code) == ([], 401)
+
+
+async def test_a_quiet_stream_is_not_away() -> None:
+    """Patience is for a gateway that is away, not for a session that says nothing."""
+    gateway = Scripted(said(1) + b": still here\n\n", said(2))
+    numbers = []
+    async with gateway.client:
+        async for received in gateway.client.session("s").follow(patience_seconds=0.2):
+            numbers.append(received.seq)
+            await asyncio.sleep(0.3)  # longer than the patience, as a slow reader is
+            if received.seq == 2:
+                break
+    assert numbers == [1, 2]
+
+
 async def test_a_gateway_that_is_busy_is_asked_again() -> None:
     """503 and 429 are no refusals for good."""
     assert await Scripted(said(1), 503, 429, said(2)).follow() == [1, 2]
