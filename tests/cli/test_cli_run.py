@@ -98,13 +98,17 @@ def test_events_of_a_store(launch: Launcher) -> None:
 
 @pytest.mark.slow
 def test_a_prompt_is_not_run_twice(launch: Launcher) -> None:
-    """A session that a store knows goes on with a `gap`, and its prompt is not run again."""
+    """Run again, a session gives its recorded code; without its state it goes on with a `gap`."""
     store = launch.directory / "run.db"
     assert launch.echo("--session", "s", "--store", store).wait() == 0
     again = launch.echo("--session", "s", "--store", store, "--json")
-    assert again.wait() == 1
-    assert again.events()[0]["type"] == "gap"
+    assert again.wait() == 0
     assert "turn.started" not in again.types()
+    elsewhere = ("--state-dir", launch.directory / "elsewhere")
+    lost = launch.echo("--session", "s", "--store", store, *elsewhere, "--json")
+    assert lost.wait() == 1
+    assert lost.events()[0]["type"] == "gap"
+    assert "turn.started" not in lost.types()
 
 
 def test_a_pipe_gets_no_escape_codes(launch: Launcher) -> None:
