@@ -21,7 +21,7 @@ from . import recovery
 from .files import Reserve, Segment, Syncer, found, path_of, sync_directory
 from .lock import DirectoryLock
 from .recovery import CutTurn, Fold, KnownRequest, Recovered
-from .segments import HEAD_BYTES, Kind, Record, encode, head
+from .segments import HEAD_BYTES, Kind, Record, encode, event_head
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown to this is followed by the next."""
@@ -67,7 +67,7 @@ class DurableJournal:
         self._segment: Segment
         self._fold: Fold
         self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._next_byte = 0
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._recent_from = 1
@@ -127,7 +127,7 @@ class DurableJournal:
         fold = Fold(now)
         for record in records[1:]:
             if record.kind == Kind.EVENT:
-                segment.note(record.start, len(record.body))
+                segment.note(record.start << 32 | len(record.body))
             if is_last:
                 fold.take(record)
         return now
@@ -139,10 +139,10 @@ class DurableJournal:
         if self._broken is not None:
             return
         size = len(encoded)
-        self._segment.note(self._segment.size + self._buffered + HEAD_BYTES, size)
-        self._buffer.append(head(Kind.EVENT, seq, encoded))
-        self._buffer.append(encoded)
-        self._buffered += HEAD_BYTES + size
+        start = self._next_byte + HEAD_BYTES
+        self._segment.note(start << 32 | size)
+        self._next_byte = start + size
+        self._buffer += (event_head(seq, encoded), encoded)
         self._fold.event(seq, event, turn)
         self._recent.append(encoded)
         self._recent_bytes += size
@@ -238,7 +238,6 @@ class DurableJournal:
         try:
             self._write(self._segment, data)
             self._buffer.clear()
-            self._buffered = 0
             self._syncer.written()
             if self._segment.size >= self._segment_bytes:
                 self._segment.sync()  # before the next one is there: no hole between them
@@ -265,7 +264,7 @@ class DurableJournal:
             return
         record = encode(kind, number, body)
         self._buffer.append(record)
-        self._buffered += len(record)
+        self._next_byte += len(record)
 
     def _write(self, segment: Segment, data: bytes) -> None:
         try:
@@ -293,6 +292,7 @@ class DurableJournal:
         self._syncer.watch(segment)
         self._segments.append(segment)
         self._segment = segment
+        self._next_byte = segment.size
         self._drop_acknowledged()
 
     def _drop_acknowledged(self) -> None:

@@ -124,12 +124,19 @@ class AdapterHost:
     Args:
         take: Called on the main loop with what the adapter says, in order.
         pressure: Makes awaited emits wait.
+        taken: Called when as much was taken as is done in one go.
     """
 
-    def __init__(self, take: Callable[[FromAdapter], None], pressure: Pressure) -> None:
+    def __init__(
+        self,
+        take: Callable[[FromAdapter], None],
+        pressure: Pressure,
+        taken: Callable[[], None] = lambda: None,
+    ) -> None:
         self._main = asyncio.get_running_loop()
         self._take = take
-        self.crossing: Crossing[FromAdapter] = Crossing(self._main, self._took)
+        self.crossing: Crossing[FromAdapter] = Crossing(self._main, self._took, taken)
+        pressure.watch(self.crossing)
         self.port = AdapterPort(self.crossing, pressure)
         self.adapter: Adapter | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -204,7 +211,7 @@ class AdapterHost:
         return self.adapter
 
     def _took(self, thing: FromAdapter) -> None:
-        if not isinstance(thing, Finished):
+        if type(thing) is not Finished:
             self._take(thing)
         elif not thing.future.done():
             if thing.error is None:

@@ -160,7 +160,7 @@ class Runner:
         )
         self._outlet.taps.extend(taps)
         self._pressure = Pressure()
-        self._host = AdapterHost(self._on_adapter, self._pressure)
+        self._host = AdapterHost(self._on_adapter, self._pressure, self._feel_pressure)
         self._welcome: asyncio.Future[Welcomed] = self._loop.create_future()
         self._verdict: asyncio.Future[Verdict] = self._loop.create_future()
         self._queue: deque[Work] = deque()
@@ -548,6 +548,12 @@ class Runner:
             else:
                 self.desk.apply(todo, again=True)
         self.requests.watch()
+        if restart.resumed and self.settings.prompt and self._has_nothing_to_do():
+            message = "the initial prompt has run already; send a message to go on"
+            self.say(Warning_(code="initial_not_repeated", message=message))
+
+    def _has_nothing_to_do(self) -> bool:
+        return not self._queue and self._work_is_over()
 
     def _go_on_with(self, cut: CutTurn) -> None:
         match self._policy:
@@ -686,7 +692,7 @@ class Runner:
                 self._link.progress += 1
                 if turn in ("", self._turns.current):
                     self._outlet.emitted(payload, turn)
-                self._feel_pressure(taken=len(payload))
+                self._pressure.taken(len(payload))
             case Asked(request, key, may_defer, reply):
                 self.requests.ask(request, key, may_defer, reply)
             case Withdrawn(key, reply):
@@ -698,10 +704,10 @@ class Runner:
             case Woken():
                 self.enqueue(Work(input=Continue(cause="wake"), cause="wake"))
 
-    def _feel_pressure(self, taken: int = 0) -> None:
+    def _feel_pressure(self) -> None:
         """Source: "at the journal's limit its turn is interrupted with that cause"."""
         backlog = self._journal.backlog_bytes
-        self._pressure.update(backlog, taken=taken)
+        self._pressure.update(backlog, self._link.backlog)
         self._outlet.merge(self._pressure.merging)
         if backlog > self.settings.journal_limit_bytes:
             self._turns.interrupt(BACKPRESSURE)
