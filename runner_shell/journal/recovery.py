@@ -240,7 +240,7 @@ class Fold:
         self.now.next = seq + 1
         if type(event) is BlockDelta:  # most of all events, and nothing but text
             if (block := self._blocks.get((event.message, event.index))) is not None:
-                block.texts.append(event.text)
+                add(event.text, block.texts)
             return
         handler = self._handlers.get(type(event))
         if handler is not None:
@@ -356,6 +356,23 @@ class Fold:
 
     def _close(self, room: dict[str, Any], id: str) -> None:
         room.pop(id, None)
+
+
+def add(text: str, texts: list[str]) -> None:
+    """Append a piece of a text that grows for long.
+
+    Many short strings take several times the room of one: what has gathered is joined now and then.
+    """
+    texts.append(text)
+    if not len(texts) % _JOIN_EVERY:
+        short = len(texts)
+        while short and len(texts[short - 1]) < _JOINED:
+            short -= 1
+        texts[short:] = ["".join(texts[short:])]
+
+
+_JOIN_EVERY = 512
+_JOINED = 4096
 
 
 def why(command: TurnInterrupt | SessionStop) -> str:

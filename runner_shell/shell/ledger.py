@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from ..journal.recovery import add
 from ..protocol.events import (
     BlockDelta,
     BlockFinished,
@@ -96,7 +97,7 @@ class Ledger:
 
     def heard(self, message: str, index: int, text: str) -> None:
         """A redacted delta went out: the finished content is built from these."""
-        self._blocks[message, index][1].append(text)
+        add(text, self._blocks[message, index][1])
 
     def close_all(self, *, keep_tools_and_steps: bool) -> list[AnyEvent]:
         """The endings of everything that is open, innermost first.

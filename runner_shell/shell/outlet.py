@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from ..errors import RemoteProtocolError
 from ..journal import Journal
+from ..journal.recovery import add
 from ..link.runner import RunnerLink
 from ..protocol import codec
 from ..protocol.events import (
@@ -156,7 +157,7 @@ class Outlet:
         text = stream.feed(delta.text)
         if not text:
             return
-        texts.append(text)
+        add(text, texts)
         if text != delta.text or self._renamed(delta):
             delta, payload = self._delta(delta.message, delta.index, text, delta.scope), b""
         if self._merging:

@@ -98,6 +98,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         grace_seconds: From the order to stop to the end.
         connect_seconds: How long to wait for the first welcome.
         resume: What to do with a turn that was cut off; None: go on if the adapter can.
+        high_mark_bytes: Unacknowledged bytes from which on deltas merge and awaited emits wait,
+            down to half of it.
         journal_limit_bytes: Unacknowledged bytes at which a running turn is interrupted.
         warnings: Sentences to say at the start, by code.
         version: The shell's version.
@@ -116,6 +118,7 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float = 10.0
     connect_seconds: float = 60.0
     resume: Policy | None = None
+    high_mark_bytes: int = 16 * 1024 * 1024
     journal_limit_bytes: int = 64 * 1024 * 1024
     warnings: tuple[tuple[str, str], ...] = ()
     version: str = ""
@@ -159,7 +162,8 @@ class Runner:
             now=self._loop.time,
         )
         self._outlet.taps.extend(taps)
-        self._pressure = Pressure()
+        high = min(settings.high_mark_bytes, settings.journal_limit_bytes // 2)
+        self._pressure = Pressure(high_bytes=high, low_bytes=high // 2)
         self._host = AdapterHost(self._on_adapter, self._pressure, self._feel_pressure)
         self._welcome: asyncio.Future[Welcomed] = self._loop.create_future()
         self._verdict: asyncio.Future[Verdict] = self._loop.create_future()
@@ -690,7 +694,8 @@ class Runner:
         match said:
             case Emitted(turn, payload):
                 self._link.progress += 1
-                if turn in ("", self._turns.current):
+                # On a full disk the last room is for the endings.
+                if turn in ("", self._turns.current) and not self._journal.trouble:
                     self._outlet.emitted(payload, turn)
                 self._pressure.taken(len(payload))
             case Asked(request, key, may_defer, reply):
