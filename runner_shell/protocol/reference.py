@@ -53,6 +53,24 @@ Nothing is numbered before the first `welcome`.
 If `welcome.acked` is not below `hello.next`, the gateway holds more than the runner does: the
 runner's history was lost. It goes on at `acked + 1` with a new `log`, and says so with `gap`.
 
+## Restart
+
+A runner that is started again with its journal says `hello` with `epoch: null`, the same `log`,
+and `next` behind everything that the journal holds; it sends what `welcome.acked` does not cover.
+Its first new events are the endings that the process before could not write: of blocks, messages,
+tools, steps, requests, the turn, and `session.finished` with the exit code 75 where nobody knows
+the real one. Then comes `session.started` with `resumed: true`. A turn that goes on is a new turn
+with the cause `restart`, or `answers` where the dead turn ended as `waiting` because a question was
+open. A process that finds only an unacknowledged `session.finished` sends it, emits nothing, takes
+no command, and exits with the code in it.
+
+A command is accepted once (journaled, then acknowledged) and applied at most once (its beginning is
+journaled before its effect). After a crash in between, `request.answer`, `session.end` and
+`session.stop` are applied again, `turn.start` where no `turn.started` names it; the others are
+answered `command.failed` with the code `interrupted`.
+
+## Large events
+
 An event that fits no frame goes as parts, under its one number; `welcome.parts` says how many of
 them have arrived. `credit` is how many bytes may be unacknowledged; one event always fits.
 """
