@@ -308,6 +308,8 @@ class Runner:
             if deadline is not None:
                 deadline.cancel()
             await self._end_link(carrying)
+        if self._fenced:
+            self._give_history_up()
         verdict = msgspec.structs.replace(verdict, reason=self.redact(verdict.reason))
         return verdict, Termination(
             outcome=verdict.outcome,
@@ -716,6 +718,14 @@ class Runner:
         self._outlet.merge(self._pressure.merging)
         if backlog > self.settings.journal_limit_bytes:
             self._turns.interrupt(BACKPRESSURE)
+
+    def _give_history_up(self) -> None:
+        """Another runner numbers the session's events now: what this one kept must never be sent.
+
+        A next process on this directory then finds that the gateway holds more than it does.
+        """
+        with suppress(JournalBroken):
+            self._journal.begin_anew(1, os.urandom(8).hex(), {}, [])
 
     def _on_news(self) -> None:
         self._driver.kick()
