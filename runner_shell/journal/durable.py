@@ -21,12 +21,15 @@ from . import recovery
 from .files import Reserve, Segment, Syncer, found, path_of, sync_directory
 from .lock import DirectoryLock
 from .recovery import CutTurn, Fold, KnownRequest, Recovered
-from .segments import HEAD_BYTES, Kind, Record, encode, head
+from .segments import HEAD_BYTES, Kind, Record, encode, event_head
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown to this is followed by the next."""
 
-MEMORY_BYTES = 8 * 1024 * 1024
+WRITE_BYTES = 128 * 1024
+"""What a tick has brought is written when it is as much as this, at the latest."""
+
+MEMORY_BYTES = 4 * 1024 * 1024
 """The newest events are held in memory up to here; older ones are read back."""
 
 
@@ -67,7 +70,8 @@ class DurableJournal:
         self._segment: Segment
         self._fold: Fold
         self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._next_byte = 0
+        self._write_at = 0
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._recent_from = 1
@@ -127,7 +131,7 @@ class DurableJournal:
         fold = Fold(now)
         for record in records[1:]:
             if record.kind == Kind.EVENT:
-                segment.note(record.start, len(record.body))
+                segment.note(record.start << 32 | len(record.body))
             if is_last:
                 fold.take(record)
         return now
@@ -139,16 +143,16 @@ class DurableJournal:
         if self._broken is not None:
             return
         size = len(encoded)
-        self._segment.note(self._segment.size + self._buffered + HEAD_BYTES, size)
-        self._buffer.append(head(Kind.EVENT, seq, encoded))
-        self._buffer.append(encoded)
-        self._buffered += HEAD_BYTES + size
+        start = self._next_byte + HEAD_BYTES
+        self._segment.note(start << 32 | size)
+        self._next_byte = start + size
+        self._buffer += (event_head(seq, encoded), encoded)
         self._fold.event(seq, event, turn)
         self._recent.append(encoded)
         self._recent_bytes += size
         self.backlog_bytes += size
-        if self._recent_bytes > self._memory_bytes:
-            self._forget_recent()
+        if self._next_byte > self._write_at or self._recent_bytes > self._memory_bytes:
+            self._relieve()
 
     def read(self, seq: int) -> bytes:
         """See `Journal.read`.
@@ -238,7 +242,7 @@ class DurableJournal:
         try:
             self._write(self._segment, data)
             self._buffer.clear()
-            self._buffered = 0
+            self._write_at = self._segment.size + WRITE_BYTES
             self._syncer.written()
             if self._segment.size >= self._segment_bytes:
                 self._segment.sync()  # before the next one is there: no hole between them
@@ -265,7 +269,7 @@ class DurableJournal:
             return
         record = encode(kind, number, body)
         self._buffer.append(record)
-        self._buffered += len(record)
+        self._next_byte += len(record)
 
     def _write(self, segment: Segment, data: bytes) -> None:
         try:
@@ -293,6 +297,8 @@ class DurableJournal:
         self._syncer.watch(segment)
         self._segments.append(segment)
         self._segment = segment
+        self._next_byte = segment.size
+        self._write_at = segment.size + WRITE_BYTES
         self._drop_acknowledged()
 
     def _drop_acknowledged(self) -> None:
@@ -300,8 +306,12 @@ class DurableJournal:
         while len(self._segments) > 1 + self._retention and self._segments[0].last <= acked:
             self._segments.popleft().drop()
 
-    def _forget_recent(self) -> None:
-        self.flush()  # what memory lets go must be in the file
+    def _relieve(self) -> None:
+        """Write in the midst of a tick: the reserve must hold it, and memory may let it go."""
+        with suppress(JournalBroken):  # the next `flush` says so
+            self.flush()
+        if self._recent_bytes <= self._memory_bytes or self._broken is not None:
+            return
         while self._recent_bytes > self._memory_bytes // 2 and len(self._recent) > 1:
             self._recent_bytes -= len(self._recent.popleft())
             self._recent_from += 1

@@ -21,6 +21,8 @@ RESERVE_BYTES = 256 * 1024
 
 RESERVE_FILE = "reserve"
 
+_SIZE = 2**32 - 1
+
 
 class Segment:
     """One file of records, and where its events lie.
@@ -39,8 +41,9 @@ class Segment:
         self.path = path
         self.number = int(path.stem)
         self.first = 1
-        self._starts = array("Q")
-        self._sizes = array("I")
+        self._places = array("Q")
+        self.note = self._places.append
+        """Remembers where the next event lies: its start << 32 | its size."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         flags |= os.O_CREAT | os.O_EXCL if create else 0
         with _broken(path, "opened"):
@@ -50,23 +53,18 @@ class Segment:
     @property
     def last(self) -> int:
         """Number of its last event; `first - 1` where it has none."""
-        return self.first + len(self._starts) - 1
-
-    def note(self, start: int, size: int) -> None:
-        """Remember where the next event lies."""
-        self._starts.append(start)
-        self._sizes.append(size)
+        return self.first + len(self._places) - 1
 
     def event_size(self, seq: int) -> int:
         """Bytes of an event."""
-        return self._sizes[seq - self.first]
+        return self._places[seq - self.first] & _SIZE
 
     def read(self, seq: int) -> bytes:
         """An event that is written."""
-        place = seq - self.first
+        place = self._places[seq - self.first]
         with _broken(self.path, "read"):
-            data = os.pread(self.descriptor, self._sizes[place], self._starts[place])
-        if len(data) != self._sizes[place]:
+            data = os.pread(self.descriptor, place & _SIZE, place >> 32)
+        if len(data) != place & _SIZE:
             raise JournalBroken(f"the journal's {self.path} is shorter than what was written to it")
         return data
 

@@ -195,7 +195,6 @@ class Fold:
         self._blocks = {_key(block.started): block for block in start.blocks}
         self._answered_in_turn = False
         self._handlers: dict[type[Any], Callable[[Any, str], None]] = {
-            BlockDelta: self._delta,
             BlockStarted: self._block_started,
             BlockFinished: self._block_finished,
             MessageStarted: lambda event, _: self._open(start.messages, event.id, event),
@@ -239,6 +238,10 @@ class Fold:
     def event(self, seq: int, event: Event | UnknownEvent, turn: str) -> None:
         """An event was journaled."""
         self.now.next = seq + 1
+        if type(event) is BlockDelta:  # most of all events, and nothing but text
+            if (block := self._blocks.get((event.message, event.index))) is not None:
+                add(event.text, block.texts)
+            return
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event, turn)
@@ -339,11 +342,6 @@ class Fold:
 
     # --- what is open ------------------------------------------------------------------------
 
-    def _delta(self, event: BlockDelta, _: str) -> None:
-        block = self._blocks.get((event.message, event.index))
-        if block is not None:
-            block.texts.append(event.text)
-
     def _block_started(self, event: BlockStarted, _: str) -> None:
         block = self._blocks[_key(event)] = OpenBlock(started=event)
         self.now.blocks.append(block)
@@ -358,6 +356,23 @@ class Fold:
 
     def _close(self, room: dict[str, Any], id: str) -> None:
         room.pop(id, None)
+
+
+def add(text: str, texts: list[str]) -> None:
+    """Append a piece of a text that grows for long.
+
+    Many short strings take several times the room of one: what has gathered is joined now and then.
+    """
+    texts.append(text)
+    if not len(texts) % _JOIN_EVERY:
+        short = len(texts)
+        while short and len(texts[short - 1]) < _JOINED:
+            short -= 1
+        texts[short:] = ["".join(texts[short:])]
+
+
+_JOIN_EVERY = 512
+_JOINED = 4096
 
 
 def why(command: TurnInterrupt | SessionStop) -> str:

@@ -79,6 +79,11 @@ def head(kind: int, number: int, body: bytes) -> bytes:
     return _pack(len(body), crc32(body, _seed(kind, number)), kind, number)
 
 
+def event_head(number: int, body: bytes) -> bytes:
+    """`head` of an event, which is most of what is ever written."""
+    return _pack(len(body), crc32(body, (number * 256 + 2) % _PRIME), 2, number)
+
+
 def _seed(kind: int, number: int) -> int:
     """Where the checksum begins, so that it covers kind and number too."""
     return (number * 256 + kind) % _PRIME

@@ -48,6 +48,7 @@ _object = msgspec.json.Decoder(dict[str, JSON])
 _envelope = msgspec.json.Decoder(Envelope)
 _delta = msgspec.json.Decoder(BlockDelta)
 _DELTA_PREFIX = b'{"type":"block.delta",'
+_TYPE_AT = len(b'{"type":"')
 
 
 # The rest are made when they are first used: all at once they cost every start some milliseconds.
@@ -73,6 +74,11 @@ def _envelopes() -> msgspec.json.Decoder[_Envelopes]:
 @cache
 def _event(kind: str) -> msgspec.json.Decoder[Event]:
     return msgspec.json.Decoder(catalogue.EVENTS[kind].struct)
+
+
+@cache
+def _emitted() -> dict[bytes, msgspec.json.Decoder[Event]]:
+    return {kind.encode(): _event(kind) for kind in catalogue.EVENTS}
 
 
 @cache
@@ -227,6 +233,19 @@ def decode_payload(payload: bytes) -> Event | UnknownEvent:
         raise RemoteProtocolError(f"event {kind!r}: scope is not a list of strings")
     own = {name: value for name, value in fields.items() if name not in _ENVELOPE_FIELDS}
     return UnknownEvent(type=kind, fields=own, scope=tuple(scope))
+
+
+def decode_emitted(payload: bytes) -> Event | UnknownEvent:
+    """As `decode_payload`, in a quarter of the time for what `encode_payload` made of this version.
+
+    Raises as `decode_runner_frame`.
+    """
+    decoder = _emitted().get(payload[_TYPE_AT : payload.find(b'"', _TYPE_AT)])
+    if decoder is None or len(payload) > MAX_FRAME_BYTES:
+        return decode_payload(payload)
+    if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
+        return decode_payload(payload)
+    return _decode(decoder, payload, "event")
 
 
 def decode_delta(payload: bytes) -> BlockDelta | None:

@@ -161,7 +161,16 @@ RESTART = """\
 A new process of a session says `epoch: null`, the `log` of the journal that it has found, and in
 `next` the number behind the last event in it. The gateway treats it like any other first dial.
 What is in the journal above `welcome.acked` is sent first; then the endings that the dead process
-could not say; then `session.started` with `resumed: true`.
+could not say: of blocks, messages, tools, steps, requests, the turn, and `session.finished` with
+the exit code 75 where nobody knows the real one. Then comes `session.started` with
+`resumed: true`. A turn that goes on is a new turn with the cause `restart`, or `answers` where the
+dead one ended as `waiting` because a question was open. A process that finds only an
+unacknowledged `session.finished` sends it, emits nothing, takes no command, and exits with the
+code in it.
+
+After a crash between the beginning of a command and its answer, `request.answer`, `session.end`
+and `session.stop` are applied again, `turn.start` where no `turn.started` names it; the others are
+answered `command.failed` with the code `interrupted`.
 
 Without a journal `next` is 1 and `log` is new. If the gateway holds events, history was lost: the
 runner numbers on from `acked + 1`, its first event is `gap`, and it takes the adapter's state and

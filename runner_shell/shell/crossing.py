@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sized
 from typing import Any, Generic, TypeVar
 
 from ..adapter.turn import Done
@@ -23,6 +23,9 @@ BURST_SECONDS = 0.01
 """For how long they are taken at most: large ones would hold up interrupts and heartbeats."""
 
 
+CLOCK_EVERY = 8
+"""After how many of them the clock is asked."""
+
 REST_EVERY = 128
 """After how many emits an awaited one lets other tasks of its loop run."""
 
@@ -33,13 +36,23 @@ class Crossing(Generic[T]):
     Args:
         loop: The loop that takes.
         take: Called with each thing, on that loop.
+        taken: Called on that loop when as many were taken as is done in one go.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, take: Callable[[T], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        take: Callable[[T], None],
+        taken: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loop = loop
         self._take = take
+        self._taken = taken
         self._things: deque[T] = deque()
         self._woken = False
+
+    def __len__(self) -> int:
+        return len(self._things)
 
     def put(self, thing: T) -> None:
         """Fix the thing's place now; it is taken soon."""
@@ -52,6 +65,7 @@ class Crossing(Generic[T]):
         """Take everything that has been put; call it on the taking loop."""
         while self._things:
             self._take(self._things.popleft())
+        self._taken()
 
     def _wake(self) -> None:
         try:
@@ -63,14 +77,16 @@ class Crossing(Generic[T]):
     def _drain_burst(self) -> None:
         # Reset before taking: what is put from here on either is taken below or wakes again.
         self._woken = False
-        until = self._loop.time() + BURST_SECONDS
-        for _ in range(BURST):
-            if not self._things:
-                return
-            self._take(self._things.popleft())
-            if self._loop.time() > until:
+        things, take, time = self._things, self._take, self._loop.time
+        until = time() + BURST_SECONDS
+        for count in range(BURST):
+            if not things:
                 break
-        if not self._woken:
+            take(things.popleft())
+            if not count % CLOCK_EVERY and time() > until:
+                break
+        self._taken()
+        if things and not self._woken:
             self._woken = True
             self._loop.call_soon(self._drain_burst)
 
@@ -79,13 +95,16 @@ class Pressure:
     """Makes an awaited emit wait while too much is emitted and not acknowledged.
 
     What still crosses to the main thread counts too: else an adapter that never gives its loop a
-    rest would fill the memory before the main thread had seen any of it.
+    rest would fill the memory before the main thread had seen any of it. Of these the large ones
+    count by their bytes, and the others by their number alone: that needs no lock.
 
     Args:
         high_bytes: From here on emits wait.
         low_bytes: Down to here they go on.
         high_crossing: So many events that still cross make emits wait too, so that an ending is
             never far behind.
+        high_events: From so many events in the journal on emits wait, and deltas merge.
+        low_events: Down to so many they go on.
 
     Attributes:
         on: Whether an awaited emit waits now.
@@ -97,49 +116,60 @@ class Pressure:
         high_bytes: int = 16 * 1024 * 1024,
         low_bytes: int = 8 * 1024 * 1024,
         high_crossing: int = 4096,
+        high_events: int = 32768,
+        low_events: int = 16384,
     ) -> None:
         self._high_bytes = high_bytes
         self._low_bytes = low_bytes
         self._high_crossing = high_crossing
+        self._high_events = high_events
+        self._low_events = low_events
+        self._small_bytes = high_bytes // high_crossing
+        self._things: Sized = ()
         self._lock = threading.Lock()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._lifted_bytes = 0
         self._lifted_crossing = 0
+        self._lifted_events = 0
         self._lifted = False
         self._gates = 0
-        self._crossing = 0
         self._crossing_bytes = 0
         self._backlog_bytes = 0
+        self._backlog_events = 0
         self.on = False
         self.merging = False
 
+    def watch(self, things: Sized) -> None:
+        """Count what crosses by what waits here."""
+        self._things = things
+
     def emitted(self, size: int) -> None:
         """So many bytes begin to cross; from any thread."""
-        with self._lock:
-            self._crossing += 1
-            self._crossing_bytes += size
-            self._raise_if_high()
+        if size > self._small_bytes:
+            with self._lock:
+                self._crossing_bytes += size
+                self._raise_if_high()
+        elif len(self._things) >= self._high_crossing + self._lifted_crossing:
+            self.on = True
 
-    def update(self, backlog_bytes: int, *, taken: int = 0) -> None:
-        """Tell how much is not acknowledged, on the main loop.
+    def taken(self, size: int) -> None:
+        """So many bytes have crossed, and count in the backlog from now on."""
+        if size > self._small_bytes:
+            with self._lock:
+                self._crossing_bytes -= size
 
-        Args:
-            backlog_bytes: Bytes in the journal that are not acknowledged.
-            taken: Bytes of an event that has crossed, and counts in the backlog from now on.
-        """
+    def update(self, backlog_bytes: int, backlog_events: int = 0) -> None:
+        """Tell how much is in the journal and not acknowledged, on the main loop."""
         with self._lock:
-            if taken:
-                self._crossing -= 1
-                self._crossing_bytes -= taken
-            self._backlog_bytes = backlog_bytes
-            if backlog_bytes >= self._high_bytes:
-                self.merging = True
-            elif backlog_bytes <= self._low_bytes:
-                self.merging = False
+            self._backlog_bytes, self._backlog_events = backlog_bytes, backlog_events
+            deep = backlog_bytes >= self._high_bytes or backlog_events >= self._high_events
+            shallow = backlog_bytes <= self._low_bytes and backlog_events <= self._low_events
+            self.merging = deep or (self.merging and not shallow)
             self._raise_if_high()
             low = (
                 self._bytes <= self._low_bytes + self._lifted_bytes
-                and self._crossing <= self._high_crossing // 2 + self._lifted_crossing
+                and len(self._things) <= self._high_crossing // 2 + self._lifted_crossing
+                and backlog_events <= self._low_events + self._lifted_events
             )
         if self.on and low:
             self._release()
@@ -156,20 +186,22 @@ class Pressure:
         with self._lock:
             self._lifted = True
             self._lifted_bytes = self._bytes
-            self._lifted_crossing = self._crossing
+            self._lifted_crossing = len(self._things)
+            self._lifted_events = self._backlog_events
         self._release()
 
     def restore(self) -> None:
         """Let emits wait again where they must."""
         with self._lock:
             self._lifted = False
-            self._lifted_bytes = self._lifted_crossing = 0
+            self._lifted_bytes = self._lifted_crossing = self._lifted_events = 0
             self._raise_if_high()
 
     def _raise_if_high(self) -> None:
         if (
             self._bytes >= self._high_bytes + self._lifted_bytes
-            or self._crossing >= self._high_crossing + self._lifted_crossing
+            or len(self._things) >= self._high_crossing + self._lifted_crossing
+            or self._backlog_events >= self._high_events + self._lifted_events
         ):
             self.on = True
 

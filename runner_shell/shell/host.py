@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +23,14 @@ from .crossing import Crossing, Pressure
 if TYPE_CHECKING:
     from ..adapter.session import Answer, Request
     from ..adapter.turn import Turn
+
+
+FLOOD = 16 * 1024
+"""An adapter that never awaits its emits can be faster than the main thread for good. From so many
+events on that still cross, each emit leaves the processor to the main thread for a moment: that is
+no pressure of the gateway's, and ends with what was emitted already."""
+
+FLOOD_SECONDS = 0.001
 
 
 class Emitted(Struct, frozen=True):
@@ -86,6 +95,8 @@ class AdapterPort:
         """Fix the event's place now; the awaitable waits while there is pressure."""
         self._pressure.emitted(len(payload))
         self._crossing.put(Emitted(turn, payload))
+        if len(self._crossing) > FLOOD:
+            time.sleep(FLOOD_SECONDS)
         return self._pressure.gate()
 
     def say(self, payload: bytes) -> None:
@@ -124,12 +135,19 @@ class AdapterHost:
     Args:
         take: Called on the main loop with what the adapter says, in order.
         pressure: Makes awaited emits wait.
+        taken: Called when as much was taken as is done in one go.
     """
 
-    def __init__(self, take: Callable[[FromAdapter], None], pressure: Pressure) -> None:
+    def __init__(
+        self,
+        take: Callable[[FromAdapter], None],
+        pressure: Pressure,
+        taken: Callable[[], None] = lambda: None,
+    ) -> None:
         self._main = asyncio.get_running_loop()
         self._take = take
-        self.crossing: Crossing[FromAdapter] = Crossing(self._main, self._took)
+        self.crossing: Crossing[FromAdapter] = Crossing(self._main, self._took, taken)
+        pressure.watch(self.crossing)
         self.port = AdapterPort(self.crossing, pressure)
         self.adapter: Adapter | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -204,7 +222,7 @@ class AdapterHost:
         return self.adapter
 
     def _took(self, thing: FromAdapter) -> None:
-        if not isinstance(thing, Finished):
+        if type(thing) is not Finished:
             self._take(thing)
         elif not thing.future.done():
             if thing.error is None:

@@ -8,10 +8,12 @@ Source: PROTOCOL, promise 3; docs/reference/protocol.md, "Events".
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from ..journal.recovery import add
 from ..protocol.events import (
     BlockDelta,
     BlockFinished,
@@ -47,6 +49,19 @@ class Ledger:
         self._tools: dict[str, ToolStarted] = {}
         self._steps: dict[str, StepStarted] = {}
         self.repairs: list[str] = []
+        self._rules: dict[type[Any], Callable[[Any], list[AnyEvent]]] = {
+            MessageStarted: lambda one: self._start(self._messages, one.id, one, "message"),
+            MessageFinished: self._finish_message,
+            BlockStarted: self._start_block,
+            BlockDelta: lambda one: [*self._missing_block(one.message, one.index, one), one],
+            BlockFinished: self._finish_block,
+            ToolStarted: lambda one: self._start(self._tools, one.call, one, "tool call"),
+            ToolOutput: lambda one: [*self._missing_tool(one), one],
+            ToolFinished: self._finish_tool,
+            StepStarted: lambda one: self._start(self._steps, one.id, one, "step"),
+            StepProgress: self._step,
+            StepFinished: self._step,
+        }
 
     def take_repairs(self) -> list[str]:
         """What had to be mended, once."""
@@ -64,29 +79,8 @@ class Ledger:
 
     def admit(self, event: AnyEvent) -> list[AnyEvent]:
         """What is to be numbered for an emitted event: itself, repaired, or nothing."""
-        match event:
-            case MessageStarted():
-                return self._start(self._messages, event.id, event, f"message {event.id}")
-            case BlockStarted():
-                return self._start_block(event)
-            case BlockDelta():
-                return [*self._missing_block(event.message, event.index, event), event]
-            case BlockFinished():
-                return self._finish_block(event)
-            case MessageFinished():
-                return self._finish_message(event)
-            case ToolStarted():
-                return self._start(self._tools, event.call, event, f"tool call {event.call}")
-            case ToolOutput():
-                return [*self._missing_tool(event), event]
-            case ToolFinished():
-                return self._finish_tool(event)
-            case StepStarted():
-                return self._start(self._steps, event.id, event, f"step {event.id}")
-            case StepProgress() | StepFinished():
-                return self._step(event)
-            case _:
-                return [event]
+        rule = self._rules.get(type(event))
+        return [event] if rule is None else rule(event)
 
     def open_blocks(self) -> dict[BlockKey, Scope]:
         """The blocks that are open, with the scope that each began in."""
@@ -103,7 +97,7 @@ class Ledger:
 
     def heard(self, message: str, index: int, text: str) -> None:
         """A redacted delta went out: the finished content is built from these."""
-        self._blocks[message, index][1].append(text)
+        add(text, self._blocks[message, index][1])
 
     def close_all(self, *, keep_tools_and_steps: bool) -> list[AnyEvent]:
         """The endings of everything that is open, innermost first.
@@ -132,9 +126,9 @@ class Ledger:
 
     # --- one kind each -----------------------------------------------------------------------
 
-    def _start(self, open_ones: dict[str, E], id: str, event: E, what: str) -> list[AnyEvent]:
+    def _start(self, open_ones: dict[str, E], id: str, event: E, kind: str) -> list[AnyEvent]:
         if id in open_ones:
-            self.repairs.append(f"{what} was started twice; the second start was dropped")
+            self.repairs.append(f"{kind} {id} was started twice; the second start was dropped")
             return []
         open_ones[id] = event
         return [event]

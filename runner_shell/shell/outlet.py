@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from ..errors import RemoteProtocolError
 from ..journal import Journal
+from ..journal.recovery import add
 from ..link.runner import RunnerLink
 from ..protocol import codec
 from ..protocol.events import (
@@ -46,10 +47,10 @@ from .merging import Held, Merger
 
 Tap = Callable[[bytes], None]
 
-_SHELLS_OWN = (
-    SessionStarted | SessionFinished | SessionSaved | TurnStarted | TurnFinished | RequestOpened
-    | RequestClosed | CommandDone | CommandFailed | Gap
-)  # fmt: skip
+_SHELLS_OWN = frozenset({
+    SessionStarted, SessionFinished, SessionSaved, TurnStarted, TurnFinished, RequestOpened,
+    RequestClosed, CommandDone, CommandFailed, Gap,
+})  # fmt: skip
 """What an adapter cannot say: else a turn could have two endings, or a question no book."""
 
 
@@ -84,7 +85,7 @@ class Outlet:
         self._redactor = redactor
         self._kick = kick
         self._now = now
-        self._streams: dict[tuple[str, str], Stream] = {}
+        self._streams: dict[tuple[str, str | int], Stream] = {}
         self._plain_names: tuple[str, Scope] | None = None
         self._merger = Merger()
         self._merging = False
@@ -137,11 +138,11 @@ class Outlet:
                 self._take_delta(delta, texts, payload, turn)
                 return
         try:
-            event = codec.decode_payload(payload)
+            event = codec.decode_emitted(payload)
         except RemoteProtocolError as error:
             self._drop(str(error), turn)
             return
-        if isinstance(event, _SHELLS_OWN):
+        if type(event) in _SHELLS_OWN:
             self._drop(f"{event.__struct_config__.tag!r} is the shell's to say", turn)
             return
         self._admit(event, payload, turn)
@@ -152,11 +153,11 @@ class Outlet:
             self._write(piece, turn)
 
     def _take_delta(self, delta: BlockDelta, texts: list[str], payload: bytes, turn: str) -> None:
-        stream = self._stream(delta.message, str(delta.index))
+        stream = self._stream(delta.message, delta.index)
         text = stream.feed(delta.text)
         if not text:
             return
-        texts.append(text)
+        add(text, texts)
         if text != delta.text or self._renamed(delta):
             delta, payload = self._delta(delta.message, delta.index, text, delta.scope), b""
         if self._merging:
@@ -188,14 +189,14 @@ class Outlet:
                     self._write(piece, turn, payload)
                 else:
                     self._write(piece, turn)
-        for repair in self.ledger.take_repairs():
+        for repair in self.ledger.take_repairs() if self.ledger.repairs else ():
             self.say(Warning_(code="adapter_order", message=repair), turn)
 
     # --- redaction ---------------------------------------------------------------------------
 
     def _redacted(self, event: AnyEvent) -> list[AnyEvent]:
         if isinstance(event, BlockDelta):
-            text = self._stream(event.message, str(event.index)).feed(event.text)
+            text = self._stream(event.message, event.index).feed(event.text)
             if not text:
                 return []
             self.ledger.heard(event.message, event.index, text)
@@ -232,7 +233,7 @@ class Outlet:
                 changed[field] = redacted
         return replace(event, **changed) if changed else event
 
-    def _stream(self, message: str, part: str) -> Stream:
+    def _stream(self, message: str, part: str | int) -> Stream:
         key = (message, part)
         stream = self._streams.get(key)
         if stream is None:
@@ -240,7 +241,7 @@ class Outlet:
         return stream
 
     def _flush_block(self, message: str, index: int, turn: str) -> None:
-        stream = self._streams.pop((message, str(index)), None)
+        stream = self._streams.pop((message, index), None)
         rest = stream.flush() if stream is not None else ""
         scope = self.ledger.open_blocks().get((message, index))
         if rest and scope is not None:
@@ -257,13 +258,14 @@ class Outlet:
     # --- writing -----------------------------------------------------------------------------
 
     def _write(self, event: AnyEvent, turn: str, payload: bytes = b"") -> None:
-        lingers = isinstance(event, BlockDelta | ToolOutput)
+        lingers = type(event) is BlockDelta or type(event) is ToolOutput
         if self._merging and isinstance(event, BlockDelta | ToolOutput):
             held = self._merger.take(event, turn)
             if held is not None:
                 self._write_merged(held)
             return
-        self._write_held()
+        if self._merger.holds:
+            self._write_held()
         self._write_payload(payload or codec.encode_payload(event), event, turn, lingers=lingers)
 
     def _write_held(self) -> None:

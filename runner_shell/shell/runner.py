@@ -98,6 +98,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         grace_seconds: From the order to stop to the end.
         connect_seconds: How long to wait for the first welcome.
         resume: What to do with a turn that was cut off; None: go on if the adapter can.
+        high_mark_bytes: Unacknowledged bytes from which on deltas merge and awaited emits wait,
+            down to half of it.
         journal_limit_bytes: Unacknowledged bytes at which a running turn is interrupted.
         warnings: Sentences to say at the start, by code.
         version: The shell's version.
@@ -116,6 +118,7 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float = 10.0
     connect_seconds: float = 60.0
     resume: Policy | None = None
+    high_mark_bytes: int = 16 * 1024 * 1024
     journal_limit_bytes: int = 64 * 1024 * 1024
     warnings: tuple[tuple[str, str], ...] = ()
     version: str = ""
@@ -159,8 +162,9 @@ class Runner:
             now=self._loop.time,
         )
         self._outlet.taps.extend(taps)
-        self._pressure = Pressure()
-        self._host = AdapterHost(self._on_adapter, self._pressure)
+        high = min(settings.high_mark_bytes, settings.journal_limit_bytes // 2)
+        self._pressure = Pressure(high_bytes=high, low_bytes=high // 2)
+        self._host = AdapterHost(self._on_adapter, self._pressure, self._feel_pressure)
         self._welcome: asyncio.Future[Welcomed] = self._loop.create_future()
         self._verdict: asyncio.Future[Verdict] = self._loop.create_future()
         self._queue: deque[Work] = deque()
@@ -304,6 +308,8 @@ class Runner:
             if deadline is not None:
                 deadline.cancel()
             await self._end_link(carrying)
+        if self._fenced:
+            self._give_history_up()
         verdict = msgspec.structs.replace(verdict, reason=self.redact(verdict.reason))
         return verdict, Termination(
             outcome=verdict.outcome,
@@ -548,6 +554,12 @@ class Runner:
             else:
                 self.desk.apply(todo, again=True)
         self.requests.watch()
+        if restart.resumed and self.settings.prompt and self._has_nothing_to_do():
+            message = "the initial prompt has run already; send a message to go on"
+            self.say(Warning_(code="initial_not_repeated", message=message))
+
+    def _has_nothing_to_do(self) -> bool:
+        return not self._queue and self._work_is_over()
 
     def _go_on_with(self, cut: CutTurn) -> None:
         match self._policy:
@@ -684,9 +696,10 @@ class Runner:
         match said:
             case Emitted(turn, payload):
                 self._link.progress += 1
-                if turn in ("", self._turns.current):
+                # On a full disk the last room is for the endings.
+                if turn in ("", self._turns.current) and not self._journal.trouble:
                     self._outlet.emitted(payload, turn)
-                self._feel_pressure(taken=len(payload))
+                self._pressure.taken(len(payload))
             case Asked(request, key, may_defer, reply):
                 self.requests.ask(request, key, may_defer, reply)
             case Withdrawn(key, reply):
@@ -698,13 +711,21 @@ class Runner:
             case Woken():
                 self.enqueue(Work(input=Continue(cause="wake"), cause="wake"))
 
-    def _feel_pressure(self, taken: int = 0) -> None:
+    def _feel_pressure(self) -> None:
         """Source: "at the journal's limit its turn is interrupted with that cause"."""
         backlog = self._journal.backlog_bytes
-        self._pressure.update(backlog, taken=taken)
+        self._pressure.update(backlog, self._link.backlog)
         self._outlet.merge(self._pressure.merging)
         if backlog > self.settings.journal_limit_bytes:
             self._turns.interrupt(BACKPRESSURE)
+
+    def _give_history_up(self) -> None:
+        """Another runner numbers the session's events now: what this one kept must never be sent.
+
+        A next process on this directory then finds that the gateway holds more than it does.
+        """
+        with suppress(JournalBroken):
+            self._journal.begin_anew(1, os.urandom(8).hex(), {}, [])
 
     def _on_news(self) -> None:
         self._driver.kick()

@@ -71,8 +71,8 @@ class ScriptedAdapter(Adapter):
 
     * `{"say": text}`, `{"think": text}`: a message with one block, a delta per word
     * `{"tool": {"name", "input", "output", "status"}}`: a tool call
-    * `{"emit": {"events": n, "size": bytes, "every": seconds, "await": true}}`: one message of so
-      many deltas, as fast as it can unless `every` says otherwise
+    * `{"emit": {"messages": 1, "events": n, "size": bytes, "every": seconds, "await": true}}`:
+      messages of so many deltas, as fast as it can unless `every` says otherwise
     * `{"event": {"type", …}}`: any event of the vocabulary, as it is
     * `{"delay": seconds}` waits and can be cancelled; `{"block": seconds}` blocks the thread
     * `{"stubborn": seconds}` waits and swallows its cancellation
@@ -199,7 +199,11 @@ class ScriptedAdapter(Adapter):
                 piece = word if position == 0 else f" {word}"
                 await message.write("thinking" if kind == "think" else "text", piece)
 
-    async def _emit_many(
+    async def _emit_many(self, turn: Turn, messages: int = 1, **options: Any) -> None:
+        for _ in range(messages):
+            await self._emit_message(turn, **options)
+
+    async def _emit_message(
         self, turn: Turn, events: int, size: int = 20, every: float = 0.0, **options: bool
     ) -> None:
         self._messages += 1

@@ -98,17 +98,19 @@ def test_events_of_a_store(launch: Launcher) -> None:
 
 @pytest.mark.slow
 def test_a_prompt_is_not_run_twice(launch: Launcher) -> None:
-    """Run again, a session gives its recorded code; without its state it goes on with a `gap`."""
+    """A session goes on by its journal, and with a `gap` by its store alone; both say so."""
     store = launch.directory / "run.db"
     assert launch.echo("--session", "s", "--store", store).wait() == 0
     again = launch.echo("--session", "s", "--store", store, "--json")
     assert again.wait() == 0
-    assert "turn.started" not in again.types()
-    elsewhere = ("--state-dir", launch.directory / "elsewhere")
-    lost = launch.echo("--session", "s", "--store", store, *elsewhere, "--json")
+    assert again.events()[0] == again.events()[0] | {"type": "session.started", "resumed": True}
+    elsewhere = launch.directory / "elsewhere"
+    lost = launch.echo("--session", "s", "--store", store, "--state-dir", elsewhere, "--json")
     assert lost.wait() == 1
     assert lost.events()[0]["type"] == "gap"
-    assert "turn.started" not in lost.types()
+    for run in (again, lost):
+        assert "turn.started" not in run.types()
+        assert "initial_not_repeated" in [event.get("code") for event in run.events()]
 
 
 def test_a_pipe_gets_no_escape_codes(launch: Launcher) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ class LastingGateway(FakeGateway):
         self.commands: list[dict[str, Any]] = []
         self.epoch = epoch
         self.acknowledged_command = 0
+        self._pieces: list[bytes] = []
 
     def give(self, type: str, **fields: Any) -> str:
         """Number a command; it is sent when a runner is there."""
@@ -64,12 +66,20 @@ class LastingGateway(FakeGateway):
             self.received = acked
             self._welcome |= {"epoch": self.epoch, "acked": acked, "last_command": last}
         before = len(self.events)
+        if frame["frame"] == "part":
+            self._join(frame)
         await super()._take(frame)
         self.store += self.events[before:]
         if frame["frame"] == "ack":
             self.acknowledged_command = frame["seq"]
         if frame["frame"] == "hello" and (new := self.commands[self._welcome["last_command"] :]):
             await self.send("commands", commands=new)
+
+    def _join(self, part: dict[str, Any]) -> None:
+        self._pieces.append(b64decode(part["data"]))
+        if part["index"] == part["total"] - 1:
+            self.events.append(json.loads(b"".join(self._pieces)))
+            self._pieces.clear()
 
     def of_type(self, *types: str) -> list[dict[str, Any]]:
         """The stored events of these types."""

@@ -106,21 +106,28 @@ async def test_what_still_crosses_counts_as_pressure() -> None:
     pressure.emitted(60)
     pressure.emitted(60)
     assert await waits(pressure)
-    pressure.update(60, taken=60)
+    pressure.taken(60)
+    pressure.update(60)
     assert await waits(pressure)
-    pressure.update(0, taken=60)
+    pressure.taken(60)
+    pressure.update(0)
     assert not await waits(pressure)
 
 
 async def test_many_small_events_are_pressure_too() -> None:
     """While they cross: an ending comes behind them."""
     pressure = Pressure(high_crossing=4)
-    for _ in range(4):
+    crossing: list[int] = []
+    pressure.watch(crossing)
+    for number in range(5):
         pressure.emitted(1)
+        crossing.append(number)
+    crossing.pop()
     seen = []
     for _ in range(3):
         seen.append(await waits(pressure))
-        pressure.update(0, taken=1)
+        crossing.pop()
+        pressure.update(0)
     assert seen == [True, True, False]
 
 

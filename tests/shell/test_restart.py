@@ -344,6 +344,22 @@ async def test_lost_history_is_told_and_not_repeated(tmp_path: Path) -> None:
     assert [turn["cause"] for turn in gateway.of_type("turn.started")] == ["message", "answers"]
 
 
+async def test_a_fenced_runner_never_sends_what_it_kept(tmp_path: Path) -> None:
+    """Its numbers are another one's now: a next process on its directory begins with a gap."""
+    gateway = LastingGateway()
+    async with life(gateway, tmp_path / "j", script({"say": "a"}, {"delay": 600})) as run:
+        await gateway.wait_for("block.delta")
+        gateway.acknowledges = False
+        await gateway.close(4000)
+        assert (await run.end()).exit_code == 2
+    stored = gateway.store[:5]
+    other = LastingGateway(stored, epoch=2)
+    async with life(other, tmp_path / "j", "again") as run:
+        assert (await run.end()).exit_code == 1
+    assert [event["type"] for event in other.store[5:7]] == ["gap", "session.started"]
+    assert not [event for event in other.store[5:] if event["type"] == "turn.started"]
+
+
 # --- secrets -------------------------------------------------------------------------------------
 
 
