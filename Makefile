@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos
+.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos bench-redaction fuzz docs-gaps
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -31,6 +31,7 @@ check: setup ## Format, lint, strict types, import contracts, generated files up
 	$(BIN)/python -m runner_shell.shell.reference --check docs/reference
 	$(BIN)/python -m docs.site.api --check docs/reference
 	$(BIN)/python -m docs.site.command_line --check docs/reference
+	$(BIN)/python -m runner_shell.redaction.reference --check docs/reference
 
 format: setup ## Format and mend what can be mended
 	$(BIN)/ruff format .
@@ -42,6 +43,7 @@ docs-reference: setup ## Write docs/reference anew from the tables in the code
 	$(BIN)/python -m runner_shell.shell.reference docs/reference
 	$(BIN)/python -m docs.site.api docs/reference
 	$(BIN)/python -m docs.site.command_line docs/reference
+	$(BIN)/python -m runner_shell.redaction.reference docs/reference
 
 docs: setup ## Build the documentation into build/docs, strictly, and check its links
 	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --nitpicky --quiet \
@@ -68,6 +70,19 @@ chaos: setup ## Kill and break real processes and their network (SEED= SECONDS= 
 
 bench: setup ## Measure the start beside a bare client
 	$(BIN)/python -m tests.bench --markdown docs/explanation/benchmarks.md
+
+docs-gaps: setup ## Write what an independent pack of rules finds beyond ours
+	$(BIN)/python -W ignore tests/redaction/oracle.py
+
+bench-redaction: setup ## Measure redaction beside its peers
+	$(BIN)/python -m tests.bench.redaction --markdown docs/explanation/benchmarks-redaction.md
+
+TRIALS ?= 10000000
+
+PROCESSES ?= 2
+
+fuzz: setup ## Try to make a secret leak (TRIALS=10000000 SEED=1 PROCESSES=2)
+	$(BIN)/python -m tests.fuzz --trials $(TRIALS) --seed $(or $(SEED),1) --processes $(PROCESSES)
 
 clean: ## Remove what set-up and the demo made
 	rm -rf $(VENV) .tools .demo dist build

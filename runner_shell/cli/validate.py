@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from ..errors import ConfigurationError
-from ..redaction import Redactor, Registry
+from ..redaction import Redactor, SecretRegistry
 from ..shell import hygiene
 from ..shell import process as processes
 from ..shell.environment import OWN_SECRETS, Settings, examine, read_token
@@ -70,7 +70,7 @@ def _look(
 
 
 def _redactor(settings: Settings, environment: Mapping[str, str]) -> Redactor:
-    registry = Registry(hygiene.environment_secrets(environment))
+    registry = SecretRegistry(hygiene.environment_secrets(environment))
     registry.add_all([(name, environment[name]) for name in OWN_SECRETS if environment.get(name)])
     if settings.token_file is not None:
         with suppress(ConfigurationError):  # gone by now: told as a problem of the setting

@@ -1,12 +1,23 @@
 """Replaces secrets in text, as a stream: text in, text out, with a bounded hold-back.
 
-This version replaces known values exactly as they are; `Registry` is where more forms and rules
-come in. It is pure: it reads no environment and no file.
+Known values are found in all the forms they turn up in, unknown ones by rules. It is pure: it
+reads no environment and no file; the shell hands in what it read.
 """
 
 from __future__ import annotations
 
-from .redactor import Redactor, Stream
-from .registry import MINIMUM_LENGTH, Registry
+from .reach import Admission, Reach
+from .redactor import Prepared, Redactor
+from .registry import SecretRegistry
+from .rule import Rule
+from .stream import RedactingStream
 
-__all__ = ["MINIMUM_LENGTH", "Redactor", "Registry", "Stream"]
+__all__ = [
+    "Admission",
+    "Prepared",
+    "Reach",
+    "RedactingStream",
+    "Redactor",
+    "Rule",
+    "SecretRegistry",
+]

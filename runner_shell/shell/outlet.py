@@ -26,6 +26,7 @@ from ..protocol.events import (
     JSON,
     BlockDelta,
     BlockFinished,
+    BlockStarted,
     CommandDone,
     CommandFailed,
     Gap,
@@ -41,7 +42,7 @@ from ..protocol.events import (
     TurnStarted,
     Warning_,
 )
-from ..redaction import Redactor, Stream
+from ..redaction import RedactingStream, Redactor
 from .ledger import AnyEvent, Ledger
 from .merging import Held, Merger
 
@@ -52,6 +53,11 @@ _SHELLS_OWN = frozenset({
     RequestClosed, CommandDone, CommandFailed, Gap,
 })  # fmt: skip
 """What an adapter cannot say: else a turn could have two endings, or a question no book."""
+
+
+_IDS = frozenset({"id", "call", "request", "command", "key", "scope"})
+"""Fields in which a rule could make two names alike: known secrets only. So is a block's
+`message`."""
 
 
 class Outlet:
@@ -85,7 +91,7 @@ class Outlet:
         self._redactor = redactor
         self._kick = kick
         self._now = now
-        self._streams: dict[tuple[str, str | int], Stream] = {}
+        self._streams: dict[tuple[str, str | int], RedactingStream] = {}
         self._plain_names: tuple[str, Scope] | None = None
         self._merger = Merger()
         self._merging = False
@@ -208,32 +214,38 @@ class Outlet:
 
     def _delta(self, message: str, index: int, text: str, scope: Scope) -> BlockDelta:
         """A delta whose text is redacted already; a second time would see other edges."""
-        name = self._redactor.text(message)
+        name = self._redactor.identifier(message)
         return BlockDelta(
-            message=name, index=index, text=text, scope=tuple(map(self._redactor.text, scope))
+            message=name, index=index, text=text, scope=tuple(map(self._redactor.identifier, scope))
         )
 
     def _renamed(self, delta: BlockDelta) -> bool:
         """Whether its names hold a secret; asked once for each message and scope."""
         names = (delta.message, delta.scope)
         if names != self._plain_names:
-            if any(self._redactor.text(name) != name for name in (delta.message, *delta.scope)):
+            if any(
+                self._redactor.identifier(name) != name for name in (delta.message, *delta.scope)
+            ):
                 return True
             self._plain_names = names
         return False
 
     def _whole(self, event: AnyEvent) -> AnyEvent:
-        if self._redactor.registry.snapshot.pattern is None:
-            return event
         changed: dict[str, JSON] = {}
+        ids = _IDS | {"message"} if isinstance(event, BlockStarted | BlockFinished) else _IDS
         for field in _open_fields(type(event)):
             plain = msgspec.to_builtins(getattr(event, field))
-            redacted = self._redactor.value(plain)
+            redacted = self._ids(plain) if field in ids else self._redactor.payload(plain)
             if redacted != plain:
                 changed[field] = redacted
         return replace(event, **changed) if changed else event
 
-    def _stream(self, message: str, part: str | int) -> Stream:
+    def _ids(self, value: JSON) -> JSON:
+        if isinstance(value, list | tuple):
+            return [self._ids(item) for item in value]
+        return self._redactor.identifier(value) if isinstance(value, str) else value
+
+    def _stream(self, message: str, part: str | int) -> RedactingStream:
         key = (message, part)
         stream = self._streams.get(key)
         if stream is None:
@@ -242,7 +254,7 @@ class Outlet:
 
     def _flush_block(self, message: str, index: int, turn: str) -> None:
         stream = self._streams.pop((message, index), None)
-        rest = stream.flush() if stream is not None else ""
+        rest = stream.finish() if stream is not None else ""
         scope = self.ledger.open_blocks().get((message, index))
         if rest and scope is not None:
             self.ledger.heard(message, index, rest)
@@ -250,7 +262,7 @@ class Outlet:
 
     def _flush_tool(self, call: str, turn: str) -> None:
         stream = self._streams.pop(("", call), None)
-        rest = stream.flush() if stream is not None else ""
+        rest = stream.finish() if stream is not None else ""
         if rest:
             scope = self.ledger.scope_of_tool(call)
             self._write(self._whole(ToolOutput(call=call, text=rest, scope=scope)), turn)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..adapter.contract import Adapter
     from ..journal import Journal
-    from ..redaction import Registry
+    from ..redaction import SecretRegistry
     from ..transport.driver import Dial
     from ..transport.socket import Socket
     from .runner import RunnerSettings
@@ -74,7 +74,7 @@ class Process:
         registry: The secrets that are known; set in the runner.
     """
 
-    registry: Registry  # set before anything can fail with a secret in it
+    registry: SecretRegistry  # set before anything can fail with a secret in it
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         self.settings = settings
@@ -198,7 +198,7 @@ async def _run_session(process: Process, stage: Stage) -> int:
     import asyncio
 
     from ..control.server import StatusServer
-    from ..redaction import Redactor, Registry
+    from ..redaction import Redactor, SecretRegistry
     from .logs import log_to_stderr
     from .outcome import EXIT_CODES, write_termination_log
     from .runner import Runner
@@ -207,7 +207,7 @@ async def _run_session(process: Process, stage: Stage) -> int:
     own = {name: process.environment[name] for name in OWN_SECRETS if process.environment.get(name)}
     if process.settings.token_file is not None:
         own["BOT_TOKEN"] = read_token(process.settings)
-    process.registry = Registry(hygiene.environment_secrets(process.environment) | own)
+    process.registry = SecretRegistry(hygiene.environment_secrets(process.environment) | own)
     log_to_stderr(Redactor(process.registry).text, debug=process.settings.debug)
     async with stage(process) as connection:
         with closing(_journal(process, lasting=connection.lasting)) as journal:

@@ -52,7 +52,7 @@ from ..protocol.events import (
     Usage,
     Warning_,
 )
-from ..redaction import Redactor, Registry
+from ..redaction import Redactor, SecretRegistry
 from ..transport.driver import Dial, LinkDriver
 from . import outcome as outcomes
 from .commands import CommandDesk, stopped_by
@@ -142,7 +142,7 @@ class Runner:
         make_adapter: Callable[[], Adapter],
         dial: Dial,
         *,
-        registry: Registry | None = None,
+        registry: SecretRegistry | None = None,
         taps: tuple[Tap, ...] = (),
         journal: Journal | None = None,
     ) -> None:
@@ -151,7 +151,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._journal: Journal = journal or MemoryJournal()
         self._restart = Restart(self._journal, settings.resume)
-        self._redactor = Redactor(registry or Registry())
+        self._redactor = Redactor(registry or SecretRegistry())
         self._link = _link(settings, self._journal)
         self._driver = LinkDriver(self._link, dial, self._on_effect, before_send=self._flush)
         self._outlet = Outlet(
@@ -376,7 +376,7 @@ class Runner:
             prefix=prefix,
             defer_seconds=self.settings.defer_seconds,
             commit=self.commit,
-            redact=self._redactor.value,
+            redact=self._redactor.payload,
             away=lambda: self._link.state is not RunnerState.OPEN,
         )
         self._ready = True
@@ -750,7 +750,7 @@ class Runner:
         Source: "Inbound content is journaled redacted too".
         """
         fields = msgspec.json.decode(codec.encode_command(command))
-        return msgspec.json.encode(self._redactor.value(fields) | {"id": command.id})
+        return msgspec.json.encode(self._redactor.payload(fields) | {"id": command.id})
 
     def _on_late_answer(self) -> None:
         """A question was answered that no task waits for: a turn goes on with it."""

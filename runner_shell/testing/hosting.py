@@ -21,7 +21,7 @@ from ..gateway.core import GatewayCore
 from ..gateway.sqlite import SqliteStore
 from ..gateway.tokens import Principal, Role
 from ..protocol.events import JSON
-from ..redaction import Registry
+from ..redaction import SecretRegistry
 from ..shell.outcome import Termination, Verdict
 from ..shell.runner import Runner, RunnerSettings
 from ..transport.memory import MemorySocket, memory_pair
@@ -184,7 +184,7 @@ async def host(
                 ),
                 lambda: _make(adapter, environment or {}),
                 session.dial,
-                registry=Registry(secrets),
+                registry=SecretRegistry(secrets),
                 taps=(session.tap,),
             )
             session._ended = asyncio.ensure_future(session.runner.run())

@@ -13,7 +13,7 @@ from typing import Any
 from runner_shell.adapter.contract import Adapter
 from runner_shell.errors import Refused, TransportBroken, TransportClosed
 from runner_shell.journal import Journal
-from runner_shell.redaction import Registry
+from runner_shell.redaction import SecretRegistry
 from runner_shell.shell.outcome import Termination, Verdict
 from runner_shell.shell.runner import Runner, RunnerSettings
 from runner_shell.testing.adapters import ScriptedAdapter
@@ -162,7 +162,7 @@ async def running(
             ),
             make,
             gateway.dial,
-            registry=Registry(secrets),
+            registry=SecretRegistry(secrets),
             taps=(lambda event: told.append(json.loads(event)),),
             journal=journal,
         )

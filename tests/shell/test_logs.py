@@ -11,7 +11,7 @@ import pytest
 from plugin import install
 from real_processes import Launcher
 
-from runner_shell.redaction import Redactor, Registry
+from runner_shell.redaction import Redactor, SecretRegistry
 from runner_shell.shell.logs import _Lines
 
 SECRET = 'p"ass\\word-ä'
@@ -19,7 +19,7 @@ SECRET = 'p"ass\\word-ä'
 
 def line(*, people: bool = False, **fields: Any) -> str:
     """A line as it is written, with an exception in it."""
-    formatter = _Lines(Redactor(Registry({"PASSWORD": SECRET})).text, people=people)
+    formatter = _Lines(Redactor(SecretRegistry({"PASSWORD": SECRET})).text, people=people)
     try:
         raise ValueError(f"not with {SECRET}")
     except ValueError:

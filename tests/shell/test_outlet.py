@@ -26,7 +26,7 @@ from runner_shell.protocol.events import (
     TurnFinished,
     TurnStarted,
 )
-from runner_shell.redaction import Redactor, Registry
+from runner_shell.redaction import Redactor, SecretRegistry
 from runner_shell.shell.outlet import Outlet
 from runner_shell.testing.conformance import check_order, check_valid
 
@@ -70,7 +70,7 @@ class Out:
 
     def __init__(self, secrets: dict[str, str]) -> None:
         self.events: list[dict[str, Any]] = []
-        self.registry = Registry(secrets)
+        self.registry = SecretRegistry(secrets)
         self.outlet = Outlet(
             Link(),  # type: ignore[arg-type]
             MemoryJournal(),
@@ -136,7 +136,7 @@ def test_what_was_held_back_keeps_its_scope() -> None:
 def test_a_repair_is_told_behind_what_was_mended() -> None:
     """As a warning of the same turn."""
     out = Out({})
-    out.emit(BlockDelta(message="m", index=0, text="x"))
+    out.emit(BlockDelta(message="m", index=0, text="x."))
     assert [event["type"] for event in out.events] == [
         "message.started",
         "block.started",

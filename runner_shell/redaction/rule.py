@@ -1,0 +1,140 @@
+"""One rule: what a kind of credential looks like, so that a stream can decide it as it comes.
+
+A rule is *prefix-decidable*: a fixed anchor, then a bounded expression, then a run of characters
+of one class. Once anchor and expression are complete, no later character can undo the match, so
+the body needs no buffer however long it is, and chunking cannot change the result.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_HEAD = 512
+"""Characters behind its anchor within which a rule must be decided: what a stream may hold."""
+
+ALPHANUMERIC = "A-Za-z0-9"
+
+
+class Hit(NamedTuple):
+    """A rule's match.
+
+    Attributes:
+        start: Where the secret begins, which is at or behind the anchor.
+        end: Where it ends, as far as the text goes.
+        running: Whether it touches the text's end and goes on with the next characters.
+    """
+
+    start: int
+    end: int
+    running: bool
+
+
+class Open:
+    """The text ends before the rule can be decided."""
+
+
+OPEN = Open()
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    r"""What a kind of credential looks like.
+
+    Attributes:
+        name: Lower case with hyphens; the placeholder is made of it.
+        vendor: Whose credential it is.
+        anchors: Fixed beginnings, at least two characters each; three where they are common.
+        then: What follows an anchor, a regular expression of bounded length. A group called
+            `secret` says which part is redacted; without one it is everything from the anchor on.
+        source: Where the vendor documents the format.
+        examples: Texts that contain a match; invented values.
+        counter_examples: Texts that look alike and must stay as they are.
+        run: A regular expression for one character; the match goes on as long as it fits.
+        before: Characters, as inside of brackets, that may not stand before the anchor.
+        closed: Whether a letter or digit right behind the match undoes it.
+        context: Whether it goes by what surrounds a value, not by the value's own format.
+    """
+
+    name: str
+    vendor: str
+    anchors: tuple[str, ...]
+    then: str
+    source: str
+    examples: tuple[str, ...]
+    counter_examples: tuple[str, ...] = ()
+    run: str = ""
+    before: str = ALPHANUMERIC
+    closed: bool = False
+    context: bool = False
+
+    @cached_property
+    def placeholder(self) -> str:
+        """What stands for a match: `[REDACTED:NAME]`."""
+        return f"[REDACTED:{self.name.replace('-', '_').upper()}]"
+
+    def match(
+        self, text: str, start: int, behind: int, *, fresh: bool, final: bool
+    ) -> Hit | Open | None:
+        """What the rule says of an anchor: a `Hit`, `OPEN`, or None where it does not match.
+
+        Args:
+            text: The text as far as it is known.
+            start: Where the anchor begins.
+            behind: Where it ends.
+            fresh: Whether what stands before the anchor was redacted, and so cannot be part of it.
+            final: Whether nothing more will come.
+        """
+        if not fresh and start and self._before is not None and self._before(text, start - 1):
+            return None
+        found = self._then(text, behind)
+        if found is None:
+            is_open = (
+                not final and len(text) - behind < MAX_HEAD and self._could_match(text, behind)
+            )
+            return OPEN if is_open else None
+        end = found.end()
+        if self.run:
+            end = self.runner(text, end).end()
+        at_end = end == len(text)
+        if self.closed and not at_end and _WORD(text, end):
+            return None
+        if self.closed and at_end and not final:
+            return OPEN
+        return Hit(
+            found.start("secret") if self._is_part else start, end, at_end and bool(self.run)
+        )
+
+    @cached_property
+    def runner(self) -> Any:
+        """Bound `match` of the body: `runner(text, position).end()` is where it ends."""
+        return re.compile(f"(?:{self.run})*").match
+
+    @cached_property
+    def _then(self) -> Any:
+        return re.compile(self.then).match
+
+    @cached_property
+    def _is_part(self) -> bool:
+        return "(?P<secret>" in self.then
+
+    @cached_property
+    def _before(self) -> Any:
+        return re.compile(f"[{self.before}]").match if self.before else None
+
+    @cached_property
+    def _partial(self) -> Any:
+        import regex  # the only engine with partial matches; not before the first text
+
+        return regex.compile(self.then).match
+
+    def _could_match(self, text: str, behind: int) -> bool:
+        return self._partial(text, behind, partial=True) is not None
+
+
+_WORD = re.compile(f"[{ALPHANUMERIC}]").match

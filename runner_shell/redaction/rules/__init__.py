@@ -1,0 +1,22 @@
+"""The rules that come with the package, written from the vendors' documentation of their formats.
+
+Each module holds one tuple `RULES`. A new rule needs a source, an example that it matches and,
+where something harmless looks alike, a counter-example; the tests try every split of each.
+"""
+
+from __future__ import annotations
+
+from ..rule import Rule
+from . import clouds, code_hosts, general, models, operations, platforms, services
+
+DEFAULT_RULES: tuple[Rule, ...] = (
+    *models.RULES,
+    *code_hosts.RULES,
+    *clouds.RULES,
+    *services.RULES,
+    *operations.RULES,
+    *platforms.RULES,
+    *general.RULES,
+)
+
+__all__ = ["DEFAULT_RULES"]
