@@ -35,6 +35,8 @@ from .errors import (
 )
 from .follower import Follower
 from .information import (
+    MAX_RETENTION_SECONDS,
+    SESSION_ID,
     CommandInfo,
     CommandPage,
     RequestInfo,
@@ -61,11 +63,10 @@ MAX_PAGE = 1000
 MAX_SCAN = 10_000
 """How many sessions one filtered page looks at before it says "there may be more"."""
 
-MAX_RETENTION_SECONDS = 100 * 365 * 86_400
 DRAIN_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
-_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SESSION_ID = re.compile(SESSION_ID)
 _REPLIES = ("command.done", "command.failed")
 
 

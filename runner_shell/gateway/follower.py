@@ -14,6 +14,8 @@ from .subscription import Subscription
 
 PAGE_EVENTS = 1000
 
+_GOING = "the gateway is going; come again"
+
 
 class Follower:
     """Every event after a number; use it with `async with`, then ask for `batch` after `batch`.
@@ -81,6 +83,8 @@ class Follower:
                 return rows
 
     async def _from_store(self) -> list[EventRow]:
+        if self._live.is_draining:
+            raise DrainingError(_GOING)
         if self._queue.is_cut:
             self._listen_anew()
         page = await self._store.read_events(
@@ -98,7 +102,7 @@ class Follower:
         try:
             rows = await self._queue.batch()
         except StopAsyncIteration:
-            raise DrainingError("the gateway is going; dial again") from None
+            raise DrainingError(_GOING) from None
         fresh = [row for row in rows if row.seq > self._since]
         if fresh and fresh[0].seq != self._since + 1:
             # Another gateway commits to the same store.

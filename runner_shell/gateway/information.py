@@ -15,6 +15,11 @@ from .store import CommandRow, OpenRequest, SessionRecord
 
 Status: TypeAlias = Literal["created", "running", "disconnected", "finished", "lost"]
 
+SESSION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""What a session's id looks like; it stands in paths as it is."""
+
+MAX_RETENTION_SECONDS = 100 * 365 * 86_400
+
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 

@@ -57,6 +57,11 @@ class LiveSession:
         """The session's key."""
         return self._key
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the gateway goes, so that nobody is kept listening."""
+        return self._ended == (None,)
+
     async def admit(self, connection: RunnerConnection, hello: Hello) -> Admission | Refusal:
         """Make this the session's connection, or say why not.
 

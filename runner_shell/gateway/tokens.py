@@ -30,18 +30,21 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What can be asked of the gateway."""
+    """What can be asked of the gateway.
+
+    Attributes:
+        RUN: Emit a session's events and take its commands.
+        READ: See sessions, their events, commands and state.
+        OPERATE: Begin, interrupt and end work.
+        APPROVE: Answer requests, and change what a runner is allowed to do.
+        CREATE: Create and delete sessions, and make tokens for them.
+    """
 
     RUN = "run"
-    """Emit a session's events and take its commands."""
     READ = "read"
-    """See sessions and their events."""
     OPERATE = "operate"
-    """Begin, interrupt and end work."""
     APPROVE = "approve"
-    """Answer requests, and change what a runner is allowed to do."""
     CREATE = "create"
-    """Create sessions, and get their runner tokens."""
 
 
 ACTIONS: dict[Role, frozenset[Action]] = {
