@@ -296,6 +296,7 @@ class Gateway:
             endpoint = by_method.get(request.method) or by_method["GET"]
             try:
                 principal = await self._caller(request, endpoint)
+                incoming.demand_known_parameters(request, endpoint)
                 handler: Handler = getattr(self, f"_{endpoint.operation}")
                 return await handler(request, principal)
             except GatewayError as error:

@@ -12,6 +12,7 @@ from ..protocol.frames import MAX_FRAME_BYTES
 from .errors import InvalidInputError
 from .information import STATUSES, Status
 from .problems import HttpRefusal
+from .rest import Endpoint
 
 MAX_BODY_BYTES = MAX_FRAME_BYTES
 METADATA = "metadata."
@@ -19,6 +20,19 @@ METADATA = "metadata."
 T = TypeVar("T")
 
 _object = msgspec.json.Decoder(dict[str, JSON])
+
+
+def demand_known_parameters(request: Request, endpoint: Endpoint) -> None:
+    """Refuse a parameter that the endpoint does not have: it may be a misspelt filter.
+
+    Raises:
+        InvalidInputError: Names it, and those there are.
+    """
+    known = [each.name for each in endpoint.parameters if each.place == "query"]
+    for name in request.query_params:
+        if name not in known and not (endpoint.metadata_filter and name.startswith(METADATA)):
+            there = ", ".join(f"`{each}`" for each in known) or "none"
+            raise InvalidInputError(f"there is no parameter {name!r} here; there are: {there}")
 
 
 def number(request: Request, name: str, *, low: int = 0, high: int | None = None) -> int:

@@ -22,7 +22,7 @@ VERSION = "3.1.0"
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
 
-_EVERY_PROBLEM = (401, 403)
+_EVERY_PROBLEM = (401, 403, 503)
 """What an endpoint that needs a token may always answer."""
 
 
@@ -85,6 +85,7 @@ def _parameter(parameter: Parameter) -> Schema:
 
 def _body(endpoint: Endpoint) -> Schema:
     assert endpoint.body is not None
+    required = True
     if isinstance(endpoint.body, str):
         schema: Schema = {
             "type": "object",
@@ -97,15 +98,15 @@ def _body(endpoint: Endpoint) -> Schema:
         }
     else:
         schema = {"$ref": _REFERENCE.format(name=endpoint.body.__name__)}
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+        required = any(field.required for field in docstrings.fields(endpoint.body))
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
 def _responses(endpoint: Endpoint) -> Iterator[tuple[str, Schema]]:
     yield str(endpoint.status), _answer(endpoint)
     everywhere = () if endpoint.right == "none" else _EVERY_PROBLEM
     missing = (404,) if "{" in endpoint.path else ()
-    store = () if endpoint.right == "none" else (503,)
-    for status in sorted({*everywhere, *missing, *store, *endpoint.problems}):
+    for status in sorted({422, *everywhere, *missing, *endpoint.problems}):
         yield (
             str(status),
             {

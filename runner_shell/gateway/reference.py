@@ -37,7 +37,7 @@ What backends, terminals and pages use; runners use [the protocol](protocol.md).
 * A caller sends `Authorization: Bearer …`. A token in the address counts for nothing.
 * Bodies are JSON objects of at most {{body}} bytes.
 * Only what belongs to the token's tenant can be reached; another tenant's session is unknown.
-* Pages have `next`, which is null at the end.
+* Pages have `next`, which is null at the end. An unknown parameter is refused with 422.
 """
 
 _PROBLEMS = """\

@@ -186,8 +186,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         status: The status then.
         body: What is sent.
         parameters: Besides those in the path.
-        problems: Other statuses it may answer, besides those that every one may.
+        problems: Other statuses it may answer: besides 401, 403, 422, 503, and 404 below a session.
         notes: What else a caller should know.
+        metadata_filter: Whether it takes parameters `metadata.KEY`.
     """
 
     method: str
@@ -201,6 +202,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()
     notes: str = ""
+    metadata_filter: bool = False
 
 
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER, "default": 0}
@@ -248,7 +250,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=NewSession,
         answer=CreatedSession,
         status=201,
-        problems=(400, 409, 413, 422),
+        problems=(400, 409, 413),
         notes="403 with the code `quota` says that the tenant has as many sessions as it may.",
     ),
     Endpoint(
@@ -267,7 +269,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             Parameter("after", {"type": "string"}, "The `next` of the page before."),
         ),
         answer=SessionPage,
-        problems=(422,),
+        metadata_filter=True,
         notes="`metadata.KEY=VALUE` chooses those whose metadata has this value; values that are no"
         " strings are compared as JSON. A page may be shorter than `limit`, and empty, with more to"
         " come: `next` tells.",
@@ -299,7 +301,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=NewToken,
         answer=IssuedToken,
         status=201,
-        problems=(400, 413, 422),
+        problems=(400, 413),
     ),
     Endpoint(
         method="GET",
@@ -309,7 +311,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Read events.",
         parameters=(_SINCE, _LIMIT, _TYPES),
         answer=Events,
-        problems=(422,),
         notes="A page ends early after some megabytes; `next` tells whether there is more.",
     ),
     Endpoint(
@@ -329,7 +330,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             ),
         ),
         answer="text/event-stream",
-        problems=(422, 503),
         notes="`id` is the event's number, `event` its type, `data` the event. A comment comes when"
         " nothing did for 15 seconds. The last message has no `id` and a problem object as `data`:"
         " `session.deleted`, `draining` (come again now), or `cut`, where the caller took live"
@@ -352,7 +352,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body="command",
         answer=CommandTaken,
         status=202,
-        problems=(400, 409, 413, 422),
+        problems=(400, 409, 413),
         notes="The body is a [command](protocol.md#commands). The same `id` with the same content"
         " is the same command; with other content it is refused with 409 and `command_conflict`."
         " `secret.add` is never stored: without a connected runner it is refused with 409 and"
@@ -366,7 +366,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Read commands and their replies, in order of their numbers.",
         parameters=(Parameter("after", _NUMBER, "The `next` of the page before."), _LIMIT),
         answer=CommandPage,
-        problems=(422,),
     ),
     Endpoint(
         method="GET",
@@ -382,7 +381,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             ),
         ),
         answer=CommandInfo,
-        problems=(422, 503),
     ),
     Endpoint(
         method="GET",
@@ -403,7 +401,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _LIMIT,
         ),
         answer=RequestPage,
-        problems=(422,),
     ),
     Endpoint(
         method="GET",
