@@ -11,7 +11,7 @@ import pytest
 
 from runner_shell.errors import ConfigurationError, TransportClosed
 from runner_shell.gateway.database import Database
-from runner_shell.gateway.errors import StaleEpochError
+from runner_shell.gateway.errors import NumberGapError, StaleEpochError
 from runner_shell.gateway.history import Append
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import EventRow, SessionKey
@@ -49,6 +49,18 @@ class TestSqliteStoreInAFile(StoreContract):
     def open_store(self) -> SqliteStore:
         """A fresh one."""
         return SqliteStore(self._path)
+
+
+async def test_only_the_next_number_is_taken() -> None:
+    """A gap stores nothing of its frame; what is stored already is passed over."""
+    async with SqliteStore(":memory:") as store:
+        epoch = await _session(store)
+        assert await store.append_events(KEY, epoch, [row(1), row(2)]) == 2
+        with pytest.raises(NumberGapError, match="event 5 came where 4 is next"):
+            await store.append_events(KEY, epoch, [row(3), row(5)])
+        assert await store.append_events(KEY, epoch, [row(1), row(2), row(3)]) == 3
+        page = await store.read_events(KEY, limit=10)
+        assert page.events == [row(n).data for n in (1, 2, 3)]
 
 
 async def test_a_page_of_large_events_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:

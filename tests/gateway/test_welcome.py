@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner_shell.gateway.errors import InvalidInputError
@@ -37,6 +37,7 @@ def _admission(state: dict[str, Any], requests: list[Any]) -> Admission:
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     state=st.dictionaries(st.text(max_size=20), JSON, max_size=12),
     requests=st.lists(JSON, max_size=12),
