@@ -18,7 +18,7 @@ from runner_shell.gateway.live import LiveSession
 from runner_shell.gateway.quotas import Quotas, Tally
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.sse import KEEP_ALIVE, EventStream, ending, messages
-from runner_shell.gateway.store import EventRow
+from runner_shell.gateway.store import EventPage, EventRow
 from runner_shell.gateway.subscription import Subscription
 
 from .site import Site, hear, site
@@ -162,6 +162,35 @@ async def test_a_slow_listener_is_cut_with_a_reason() -> None:
         await _commit(store, session, epoch, [row(n) for n in range(1, 9)])
         async with Follower(session, store, since=held[-1], subscription=_small) as again:
             assert (await again.batch())[0].seq == held[-1] + 1
+
+
+class BusyStore(SqliteStore):
+    """Commits more than a listener's queue holds while a page is read."""
+
+    busy: LiveSession
+    rows: list[EventRow]
+
+    async def read_events(self, *arguments: Any, **options: Any) -> EventPage:
+        page = await super().read_events(*arguments, **options)
+        rows, self.rows = self.rows, []
+        if rows:
+            await _commit(self, self.busy, 1, rows)
+        return page
+
+
+async def test_a_long_history_is_no_slowness() -> None:
+    """Whoever still reads the store is not cut for what is committed meanwhile, and misses none."""
+    store = BusyStore(":memory:")
+    store.rows = []
+    async with store, asyncio.timeout(DEADLINE_SECONDS):
+        store.busy, epoch = await _session(store)
+        await _commit(store, store.busy, epoch, [row(n) for n in range(1, 6)])
+        async with Follower(store.busy, store, subscription=_small) as follower:
+            store.rows = [row(n) for n in range(6, 20)]
+            found: list[int] = []
+            while len(found) < 19:
+                found += [each.seq for each in await follower.batch()]
+        assert found == list(range(1, 20))
 
 
 async def test_a_caller_who_takes_nothing_is_let_go() -> None:
