@@ -172,9 +172,10 @@ class RunnerConnection:
         try:
             while True:
                 frame = await self._socket.recv()
+                # Nothing that comes is answered at once: what a commit or a welcome makes due wakes
+                # the writer then, and not every frame.
                 for effect in self._link.receive(frame, self._clock()):
                     await self._pass_on(effect)
-                self._wake.set()
         except RemoteProtocolError as error:
             await self._effects.put(CloseSocket(CloseCode.PROTOCOL, str(error)))
         except (TransportBroken, TransportClosed) as error:
@@ -323,10 +324,15 @@ class RunnerConnection:
 
     async def _pause(self) -> None:
         deadline = self._link.next_deadline()
-        delay = None if deadline is None else max(0.0, deadline - self._clock())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(delay):
-                await self._wake.wait()
+        if deadline is None or self._wake.is_set():
+            await self._wake.wait()
+            return
+        delay = max(0.0, deadline - self._clock())
+        timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
 
     async def _close(self, ended: ExceptionGroup[_Ended]) -> None:
         first = ended.exceptions[0]
