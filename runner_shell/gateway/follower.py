@@ -121,4 +121,4 @@ class Follower:
 
 def _row(data: bytes) -> EventRow:
     envelope = codec.decode_envelope(data)
-    return EventRow(envelope.seq, data, envelope.type)
+    return EventRow(envelope.seq, envelope.time, envelope.type, envelope.turn, data)

@@ -22,7 +22,7 @@ DEFAULT_TENANT = "default"
 """The tenant of a gateway that has only one."""
 
 EventRow: TypeAlias = NumberedEvent
-"""An event as the link hands it out: its number, the bytes as the runner encoded it, its type."""
+"""An event as the link hands it out: what its envelope says, and the bytes as they came."""
 
 
 class SessionKey(NamedTuple):

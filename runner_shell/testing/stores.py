@@ -41,6 +41,7 @@ DEADLINE_SECONDS = 120.0
 
 KEY = SessionKey("tenant", "s")
 OTHER = SessionKey("elsewhere", "s")
+TIME = "2026-11-21T10:00:00.000Z"
 CREATED = "2026-11-21T09:00:00.000+00:00"
 
 Self = TypeVar("Self", bound="StoreContract")
@@ -61,8 +62,9 @@ def _with_a_store(test: Callable[[Self, Store], Awaitable[None]]) -> Callable[[S
 
 def event_row(seq: int, type: str = "log", **fields: Any) -> EventRow:
     """A numbered event as the link hands it out; without fields it is a line of log."""
-    head = {"seq": seq, "time": "2026-11-21T10:00:00.000Z", "turn": "t1", "type": type}
-    return EventRow(seq, json.dumps(head | (fields or {"message": f"line {seq}"})).encode(), type)
+    head = {"seq": seq, "time": TIME, "turn": "t1", "type": type}
+    data = json.dumps(head | (fields or {"message": f"line {seq}"})).encode()
+    return EventRow(seq, TIME, type, "t1", data)
 
 
 class StoreContract:
@@ -80,7 +82,7 @@ class StoreContract:
         epoch = await _session(store)
         odd = rb'{ "seq":1,"zeta":1.0, "type":"log","time":"x","message":"\u00e4\/" }'
         large = event_row(2, message="x" * 300_000)
-        assert await store.append_events(KEY, epoch, [EventRow(1, odd, "log")]) == 1
+        assert await store.append_events(KEY, epoch, [EventRow(1, "x", "log", "", odd)]) == 1
         assert await store.append_events(KEY, epoch, [large]) == 2
         assert await _events(store) == [odd, large.data]
 

@@ -30,7 +30,7 @@ def event(seq: int, type: str = "log", **fields: Any) -> str:
 
 def row(seq: int, type: str = "log", **fields: Any) -> EventRow:
     data = event(seq, type, **fields).encode()
-    return EventRow(seq, data, type)
+    return EventRow(seq, "2026-11-21T10:00:00.000Z", type, "t1", data)
 
 
 def hello(**fields: Any) -> str:

@@ -54,7 +54,7 @@ class EncodesAnew(SqliteStore):
 
     async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
         again = [
-            EventRow(row.seq, msgspec.json.encode(msgspec.json.decode(row.data)), row.type)
+            msgspec.structs.replace(row, data=msgspec.json.encode(msgspec.json.decode(row.data)))
             for row in rows
         ]
         return await super().append_events(key, epoch, again)
@@ -113,7 +113,7 @@ async def test_a_broken_store_is_caught(store: type[SqliteStore], rule: str) -> 
 async def test_a_gateway_that_takes_gaps_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """It acknowledges what it never got."""
 
-    def take(self: GatewayLink, raws: list[msgspec.Raw]) -> list[Any]:
+    def take(self: GatewayLink, raws: list[msgspec.Raw], envelopes: list[Any]) -> list[Any]:
         return []
 
     monkeypatch.setattr(GatewayLink, "_take_events", take)

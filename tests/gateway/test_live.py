@@ -213,7 +213,7 @@ async def test_a_caller_who_takes_nothing_is_let_go() -> None:
 
 def test_a_type_cannot_forge_a_message() -> None:
     """Line breaks in a type or in the event's text do not end a field."""
-    forged = EventRow(1, b'{"a":\n\r1}', "x\nid: 7\r\nevent: y")
+    forged = EventRow(1, "", "x\nid: 7\r\nevent: y", "", b'{"a":\n\r1}')
     (text,) = messages([forged])
     assert text == b'id: 1\nevent: x id: 7 event: y\ndata: {"a":\ndata: \ndata: 1}\n\n'
 
