@@ -310,8 +310,9 @@ class Gateway:
             return _NOBODY
         principal = await self._principal(request.headers)
         if not rest.may_call(principal, endpoint, request.path_params.get("session")):
+            needed = "operate or approve" if endpoint.right == "by type" else endpoint.right
             raise ForbiddenError(
-                f"a token of {principal.name!r} with the role {principal.role.value} may not:"
+                f"a {principal.role.value} token may not {needed}:"
                 f" {endpoint.method} {endpoint.path}"
             )
         return principal

@@ -34,7 +34,6 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
         seen_at: When a runner was last known to be there, RFC 3339, or empty.
         expires_at: When it will be deleted unless a runner comes, RFC 3339; null where it is kept
             for ever or has a runner.
-        retention_seconds: For how long it is kept after a runner was last there; null for ever.
         metadata: What its creator said of it.
         epoch: Number of its latest runner process.
         last_event: Number of the last committed event.
@@ -50,7 +49,6 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     created_at: str
     seen_at: str
     expires_at: str | None
-    retention_seconds: int | None
     metadata: dict[str, JSON]
     epoch: int
     last_event: int
@@ -144,7 +142,6 @@ def session_info(record: SessionRecord, status: Status, now: datetime) -> Sessio
         created_at=record.created_at,
         seen_at=rfc3339(now) if running else record.seen_at,
         expires_at=None if running else _expires_at(record),
-        retention_seconds=record.retention_seconds,
         metadata=record.metadata,
         epoch=record.epoch,
         last_event=record.last_event,
