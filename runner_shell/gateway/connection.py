@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar, assert_never
 
@@ -18,15 +18,13 @@ from ..link.effects import (
     GatewayEffect,
     HeartbeatReceived,
     HelloReceived,
-    NumberedEvent,
 )
 from ..link.gateway import GatewayLink
-from ..protocol import codec
-from ..protocol.events import JSON
-from ..protocol.frames import CloseCode, Hello
+from ..protocol.frames import MAX_FRAME_BYTES, CloseCode, Hello
 from ..transport.socket import Socket
-from .errors import StaleEpochError, StoreError
-from .store import EventRow, SessionKey, Store
+from .errors import InvalidInputError, QuotaError, StaleEpochError, StoreError, UnknownSessionError
+from .store import CommandRow, EventRow, SessionKey, Store
+from .welcome import Admission
 
 SEND_SECONDS = 10.0
 """A peer that takes nothing for this long is gone."""
@@ -38,27 +36,12 @@ COMMANDS_PER_READ = 100
 EFFECTS_WAITING = 64
 """How many frames are read ahead of the store; credit bounds their bytes."""
 
+COMMANDS_OVERHEAD = 64
+"""What a frame of commands has besides them, at most."""
+
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
-
-
-class Admission(Struct, frozen=True, kw_only=True):
-    """What a runner is welcomed with.
-
-    Attributes:
-        epoch: The number of its process.
-        acked: The last committed event.
-        last_command: The last command it needs no more.
-        state: What the adapter saved.
-        open_requests: The requests without an ending.
-    """
-
-    epoch: int
-    acked: int
-    last_command: int
-    state: dict[str, JSON]
-    open_requests: tuple[JSON, ...]
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -83,8 +66,11 @@ class Home(Protocol):
     async def admit(self, connection: RunnerConnection, hello: Hello) -> Admission | Refusal:
         """Take a runner in, and fence the one before."""
 
-    def publish(self, rows: list[EventRow]) -> None:
+    def publish(self, rows: Sequence[EventRow]) -> None:
         """Hand committed events to whoever listens."""
+
+    async def wind_down(self, connection: RunnerConnection, epoch: int, reason: str) -> None:
+        """Have the process stop in order, because a quota is used up."""
 
 
 class _Ended(Exception):
@@ -128,6 +114,7 @@ class RunnerConnection:
         self._fence: tuple[int, str] | None = None
         self._admission: Admission | None = None
         self._offered = 0
+        self._max_frame_bytes = 0
         self._commands_wait = False
         self.instance = ""
 
@@ -165,7 +152,16 @@ class RunnerConnection:
         self._wake.set()
 
     def send_unnumbered(self, encoded: bytes) -> None:
-        """Send a command that is never stored. Call it only when `welcomed`."""
+        """Send a command that is never stored. Call it only when `welcomed`.
+
+        Raises:
+            InvalidInputError: The runner takes no frame of this size.
+        """
+        if len(encoded) > self._max_command_bytes:
+            raise InvalidInputError(
+                f"the command has {len(encoded)} bytes, and the session's runner takes at most"
+                f" {self._max_command_bytes}"
+            )
         self._link.offer_unnumbered(encoded)
         self._wake.set()
 
@@ -176,9 +172,10 @@ class RunnerConnection:
         try:
             while True:
                 frame = await self._socket.recv()
+                # Nothing that comes is answered at once: what a commit or a welcome makes due wakes
+                # the writer then, and not every frame.
                 for effect in self._link.receive(frame, self._clock()):
                     await self._pass_on(effect)
-                self._wake.set()
         except RemoteProtocolError as error:
             await self._effects.put(CloseSocket(CloseCode.PROTOCOL, str(error)))
         except (TransportBroken, TransportClosed) as error:
@@ -227,12 +224,17 @@ class RunnerConnection:
             raise _Ended(CloseCode.PROTOCOL, str(error)) from error
         except StaleEpochError as error:
             raise _Ended(CloseCode.SUPERSEDED, str(error)) from error
+        except UnknownSessionError as error:
+            raise _Ended(CloseCode.SESSION_DELETED, str(error)) from error
+        except QuotaError as error:
+            raise _Ended(CloseCode.QUOTA, str(error)) from error
         except StoreError as error:
             _log.error("store_failed", session=self._home.key.id, error=str(error))
             raise _Ended(CloseCode.OVERLOADED, "the gateway's store failed") from error
 
     async def _greet(self, hello: Hello) -> None:
         self.instance = hello.instance
+        self._max_frame_bytes = min(hello.max_frame_bytes, MAX_FRAME_BYTES)
         answer = await self._home.admit(self, hello)
         if isinstance(answer, Refusal):
             for effect in self._link.refuse(answer.code, answer.reason):
@@ -247,20 +249,25 @@ class RunnerConnection:
             last_command=answer.last_command,
             state=answer.state,
             open_requests=answer.open_requests,
+            omitted_state=answer.omitted_state,
+            omitted_requests=answer.omitted_requests,
             now=self._clock(),
         )
         self.notify_command()
 
-    async def _commit(self, events: tuple[NumberedEvent, ...]) -> None:
-        if self._admission is None:
+    async def _commit(self, rows: Sequence[EventRow]) -> None:
+        admission = self._admission
+        if admission is None:
             raise LocalProtocolError("events came out of a link that was not welcomed")
-        rows = [_row(event.data) for event in events]
         async with self._committing:
             self._raise_if_fenced()
-            last = await _to_its_end(self._append(self._admission.epoch, rows))
+            limit = "" if admission.allowance is None else admission.allowance.spend(rows)
+            last = await _to_its_end(self._append(admission.epoch, rows))
         self._link.committed(last, self._clock())
+        if limit:
+            await self._home.wind_down(self, admission.epoch, limit)
 
-    async def _append(self, epoch: int, rows: list[EventRow]) -> int:
+    async def _append(self, epoch: int, rows: Sequence[EventRow]) -> int:
         last = await self._store.append_events(self._home.key, epoch, rows)
         self._home.publish(rows)
         return last
@@ -291,9 +298,22 @@ class RunnerConnection:
                     self._home.key, self._offered, limit=COMMANDS_PER_READ
                 )
             for row in rows:
+                self._demand_fits(row)
                 self._link.offer_command(row.seq, row.data)
                 self._offered = row.seq
             self._commands_wait = self._commands_wait or len(rows) == COMMANDS_PER_READ
+
+    def _demand_fits(self, row: CommandRow) -> None:
+        if len(row.data) > self._max_command_bytes:
+            raise _Ended(
+                CloseCode.PROTOCOL,
+                f"command {row.seq} has {len(row.data)} bytes, and this runner takes at most"
+                f" {self._max_command_bytes}",
+            )
+
+    @property
+    def _max_command_bytes(self) -> int:
+        return self._max_frame_bytes - COMMANDS_OVERHEAD
 
     async def _send(self, frame: bytes) -> None:
         try:
@@ -304,10 +324,15 @@ class RunnerConnection:
 
     async def _pause(self) -> None:
         deadline = self._link.next_deadline()
-        delay = None if deadline is None else max(0.0, deadline - self._clock())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(delay):
-                await self._wake.wait()
+        if deadline is None or self._wake.is_set():
+            await self._wake.wait()
+            return
+        delay = max(0.0, deadline - self._clock())
+        timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
 
     async def _close(self, ended: ExceptionGroup[_Ended]) -> None:
         first = ended.exceptions[0]
@@ -329,8 +354,3 @@ async def _to_its_end(work: Coroutine[None, None, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([task], timeout=COMMIT_SECONDS)
         raise
-
-
-def _row(data: bytes) -> EventRow:
-    envelope = codec.decode_envelope(data)
-    return EventRow(envelope.seq, envelope.time, envelope.type, envelope.turn, data)

@@ -7,22 +7,19 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
 from weakref import WeakValueDictionary
 
-import msgspec
 import structlog
-from msgspec import Struct
 
-from ..errors import RemoteProtocolError
 from ..link.gateway import GatewayLimits, GatewayLink
 from ..protocol import codec
-from ..protocol.commands import Command, RequestAnswer, ReservedCommand, SecretAdd
-from ..protocol.events import JSON, SessionFinished
-from ..protocol.frames import MAX_FRAME_BYTES, CloseCode
+from ..protocol.commands import SecretAdd
+from ..protocol.events import JSON, CommandDone, CommandFailed
+from ..protocol.frames import CloseCode
 from ..transport.socket import Socket
+from . import submission
 from .connection import RunnerConnection
 from .errors import (
     DrainingError,
@@ -30,53 +27,47 @@ from .errors import (
     GatewayError,
     InvalidInputError,
     NotConnectedError,
+    QuotaError,
+    SessionDeletedError,
     StoreError,
     TooSlowError,
     UnknownSessionError,
 )
+from .follower import Follower
+from .information import (
+    MAX_RETENTION_SECONDS,
+    SESSION_ID,
+    CommandInfo,
+    CommandPage,
+    RequestInfo,
+    RequestPage,
+    SessionInfo,
+    SessionPage,
+    Status,
+    command_info,
+    has_metadata,
+    request_info,
+    rfc3339,
+    session_info,
+)
 from .live import LiveSession
-from .store import CommandReceipt, SessionKey, SessionRecord, Store
+from .quotas import Quotas, Tally
+from .store import CommandReceipt, EventPage, EventRow, SessionKey, SessionRecord, Store
+from .submission import MAX_COMMAND_BYTES
 from .subscription import Subscription
 from .tokens import Action, Principal, Role, action_of, allowed, issue
 
+__all__ = ["MAX_COMMAND_BYTES", "MAX_PAGE", "GatewayCore", "SessionInfo", "Status"]
+
 MAX_PAGE = 1000
-MAX_COMMAND_BYTES = MAX_FRAME_BYTES - 4096
-"""Largest command; the rest of a frame is for its number, its principal and the frame itself."""
+MAX_SCAN = 10_000
+"""How many sessions one filtered page looks at before it says "there may be more"."""
 
 DRAIN_SECONDS = 5.0
 
-Status: TypeAlias = Literal["created", "running", "disconnected", "finished", "lost"]
-
 _log = structlog.get_logger(__name__)
-_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_COMMAND_ID = re.compile(r"[\x21-\x7e]{1,200}")
-
-
-class SessionInfo(Struct, frozen=True, kw_only=True):
-    """What a client is told of a session.
-
-    Attributes:
-        id: Its id.
-        status: `created` before its first runner; `running` with a runner connected; `finished`
-            where its latest runner said how it ended; else `disconnected`, after a while `lost`.
-        created_at: RFC 3339.
-        metadata: What its creator said of it.
-        epoch: Number of its latest runner process.
-        last_event: Number of the last committed event.
-        last_command: Number of the last command.
-        acknowledged_command: Number of the last command that a runner has journaled.
-        finished: How its latest runner ended, where it said so.
-    """
-
-    id: str
-    status: Status
-    created_at: str
-    metadata: dict[str, JSON]
-    epoch: int
-    last_event: int
-    last_command: int
-    acknowledged_command: int
-    finished: SessionFinished | None = None
+_SESSION_ID = re.compile(SESSION_ID)
+_REPLIES = ("command.done", "command.failed")
 
 
 class GatewayCore:
@@ -87,7 +78,9 @@ class GatewayCore:
     Args:
         store: Opened by the caller, and closed after `drain()`.
         limits: What the links allow and how long they wait.
+        quotas: What tenants and sessions may store; without them, everything.
         lost_after_seconds: For how long a session without its runner counts as `disconnected`.
+        maintenance_seconds: How often `maintained` looks for sessions to delete.
         clock: Monotonic seconds.
         wall_clock: The time of day, with its zone.
     """
@@ -97,13 +90,17 @@ class GatewayCore:
         store: Store,
         *,
         limits: GatewayLimits | None = None,
+        quotas: Quotas | None = None,
         lost_after_seconds: float = 120.0,
+        maintenance_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
         self._limits = limits or GatewayLimits()
+        self._quotas = quotas or Quotas()
         self._lost_after_seconds = lost_after_seconds
+        self._maintenance_seconds = maintenance_seconds
         self._clock = clock
         self._wall_clock = wall_clock
         self._started_at = wall_clock()
@@ -111,7 +108,13 @@ class GatewayCore:
         # Whoever is connected or listens holds its session; nobody else needs one.
         self._live: WeakValueDictionary[SessionKey, LiveSession] = WeakValueDictionary()
         self._connections: set[RunnerConnection] = set()
+        self._tallies: dict[str, Tally] = {}
         self._all_gone = asyncio.Event()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes no one new."""
+        return self._draining
 
     # --- sessions ------------------------------------------------------------------------
 
@@ -120,6 +123,7 @@ class GatewayCore:
         principal: Principal,
         session_id: str | None = None,
         metadata: dict[str, JSON] | None = None,
+        retention_seconds: int | None = None,
     ) -> tuple[SessionInfo, str]:
         """Create a session, and the token for its runners.
 
@@ -127,10 +131,12 @@ class GatewayCore:
             principal: Whose tenant it is created in.
             session_id: Its id, or None for a random one.
             metadata: Kept and shown as it is.
+            retention_seconds: How long after a runner was last there it is deleted; None for never.
 
         Raises:
             ForbiddenError: The principal may not create sessions.
-            InvalidInputError: The id has characters that ids may not have.
+            InvalidInputError: The id has characters that ids may not have, or a wrong retention.
+            QuotaError: The tenant has as many as it may.
             SessionExistsError: There is one with this id.
         """
         _demand(principal, Action.CREATE)
@@ -140,34 +146,90 @@ class GatewayCore:
                 "a session id has 1 to 128 letters, digits, dots, dashes and underscores, and"
                 " begins with a letter or a digit"
             )
-        key = SessionKey(principal.tenant, name)
-        record = await self.store.create_session(
-            key, created_at=self._now(), metadata=metadata or {}
-        )
-        return self._info(record), await self.issue_runner_token(principal, name)
+        if retention_seconds is not None and not 0 <= retention_seconds <= MAX_RETENTION_SECONDS:
+            raise InvalidInputError(
+                f"`retention_seconds` is from 0 to {MAX_RETENTION_SECONDS}, or null for ever"
+            )
+        async with self._room_for_a_session(principal.tenant):
+            record = await self.store.create_session(
+                SessionKey(principal.tenant, name),
+                created_at=self._now(),
+                metadata=metadata or {},
+                retention_seconds=retention_seconds,
+            )
+        return self._info(record), await self.issue_token(principal, name)
+
+    async def issue_token(
+        self, principal: Principal, session_id: str, role: Role = Role.RUNNER, name: str = ""
+    ) -> str:
+        """Make a token that is good for one session. Raises as `create_session`."""
+        _demand(principal, Action.CREATE, session_id)
+        await self.store.get_session(SessionKey(principal.tenant, session_id))
+        token, record = issue(role, principal.tenant, session_id, name=name)
+        await self.store.put_token(record)
+        return token
 
     async def issue_runner_token(self, principal: Principal, session_id: str) -> str:
         """Make one more token for a session's runners. Raises as `create_session`."""
-        _demand(principal, Action.CREATE, session_id)
-        await self.store.get_session(SessionKey(principal.tenant, session_id))
-        token, record = issue(Role.RUNNER, principal.tenant, session_id)
-        await self.store.put_token(record)
-        return token
+        return await self.issue_token(principal, session_id)
 
     async def sessions(
         self, principal: Principal, *, limit: int = 100, after: str = ""
     ) -> list[SessionInfo]:
         """A page of the tenant's sessions in order of id, those after the id `after`."""
+        return (await self.session_page(principal, limit=limit, after=after)).sessions
+
+    async def session_page(
+        self,
+        principal: Principal,
+        *,
+        limit: int = 100,
+        after: str = "",
+        statuses: Collection[Status] | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> SessionPage:
+        """A page of the tenant's sessions in order of id, those after the id `after`.
+
+        Args:
+            principal: Who asks.
+            limit: How many at most.
+            after: The last id of the page before.
+            statuses: Only those with one of these.
+            metadata: Only those whose metadata has each of these values; others than strings are
+                compared as JSON.
+        """
         _demand(principal, Action.READ)
-        records = await self.store.list_sessions(
-            principal.tenant, limit=_page_size(limit), after=after
-        )
-        return [self._info(record) for record in records]
+        limit = _page_size(limit)
+        found: list[SessionInfo] = []
+        for _ in range(-(-MAX_SCAN // MAX_PAGE)):
+            records = await self.store.list_sessions(principal.tenant, limit=MAX_PAGE, after=after)
+            for info in map(self._info, records):
+                if statuses is not None and info.status not in statuses:
+                    continue
+                if not has_metadata(info, metadata or {}):
+                    continue
+                if len(found) == limit:
+                    return SessionPage(sessions=found, next=found[-1].id)
+                found.append(info)
+            if len(records) < MAX_PAGE:
+                return SessionPage(sessions=found, next=None)
+            after = records[-1].key.id
+        return SessionPage(sessions=found, next=after)
 
     async def session(self, principal: Principal, session_id: str) -> SessionInfo:
         """One session. Raises `UnknownSessionError` where there is none."""
         _demand(principal, Action.READ, session_id)
         return self._info(await self.store.get_session(SessionKey(principal.tenant, session_id)))
+
+    async def state(self, principal: Principal, session_id: str) -> dict[str, JSON]:
+        """What the session's adapter saved."""
+        _demand(principal, Action.READ, session_id)
+        return await self.store.saved_state(SessionKey(principal.tenant, session_id))
+
+    async def delete_session(self, principal: Principal, session_id: str) -> None:
+        """Delete a session with all that belongs to it; a connected runner is closed for good."""
+        _demand(principal, Action.CREATE, session_id)
+        await self._delete(SessionKey(principal.tenant, session_id))
 
     # --- events --------------------------------------------------------------------------
 
@@ -184,6 +246,19 @@ class GatewayCore:
 
         A page may be shorter than `limit`; it is empty only at the end.
         """
+        page = await self.event_page(principal, session_id, since=since, limit=limit, types=types)
+        return page.events
+
+    async def event_page(
+        self,
+        principal: Principal,
+        session_id: str,
+        *,
+        since: int = 0,
+        limit: int = 100,
+        types: Collection[str] | None = None,
+    ) -> EventPage:
+        """As `events`, and where the next page begins."""
         _demand(principal, Action.READ, session_id)
         key = SessionKey(principal.tenant, session_id)
         return await self.store.read_events(key, since=since, limit=_page_size(limit), types=types)
@@ -193,44 +268,48 @@ class GatewayCore:
         self, principal: Principal, session_id: str, *, max_events: int | None = None
     ) -> AsyncIterator[Subscription]:
         """Listen to what is committed from now on."""
-        _demand(principal, Action.READ, session_id)
-        self._refuse_when_draining()
-        key = SessionKey(principal.tenant, session_id)
-        await self.store.get_session(key)
-        live = self._session(key)
-        subscription = Subscription() if max_events is None else Subscription(max_events=max_events)
+        live = await self._listened(principal, session_id)
+        subscription = Subscription(max_events=max_events)
         live.listen(subscription)
-        if self._draining:
-            subscription.close()
         try:
             yield subscription
         finally:
             live.unlisten(subscription)
 
+    async def follower(
+        self,
+        principal: Principal,
+        session_id: str,
+        *,
+        since: int = 0,
+        types: Collection[str] | None = None,
+        patient: bool = False,
+    ) -> Follower:
+        """Every event after `since`, stored ones first, then live, without a gap or a repeat.
+
+        See `Follower`. Raises `DrainingError` where the gateway is going.
+        """
+        live = await self._listened(principal, session_id)
+        return Follower(live, self.store, since=since, types=types, patient=patient)
+
     async def follow(
         self, principal: Principal, session_id: str, *, since: int = 0
     ) -> AsyncIterator[tuple[int, bytes]]:
-        """Every event after `since`, stored ones first, then live, without a gap or a repeat.
+        """As `follower`, one event after the other.
 
-        A listener who is slow gets them from the store again. It ends when the gateway drains.
+        A listener who is slow gets them from the store again. It ends when the gateway drains, or
+        the session is deleted.
         """
-        while not self._draining:
-            async with self.subscribe(principal, session_id) as live:
+        async with await self.follower(
+            principal, session_id, since=since, patient=True
+        ) as followed:
+            while True:
                 try:
-                    while page := await self.events(
-                        principal, session_id, since=since, limit=MAX_PAGE
-                    ):
-                        for data in page:
-                            since += 1  # numbers have no holes
-                            yield since, data
-                    async for row in live:
-                        if row.seq > since + 1:
-                            break  # another gateway commits to the same store
-                        if row.seq == since + 1:
-                            since = row.seq
-                            yield since, row.data
-                except TooSlowError:
-                    continue
+                    rows = await followed.batch()
+                except (DrainingError, SessionDeletedError, UnknownSessionError):
+                    return
+                for row in rows:
+                    yield row.seq, row.data
 
     # --- commands ------------------------------------------------------------------------
 
@@ -245,25 +324,94 @@ class GatewayCore:
         Raises:
             InvalidInputError: It is no command, or a known one with wrong fields.
             ForbiddenError: The principal may not give this command.
+            CommandConflictError: The id was used before, for another content.
             NotConnectedError: A secret is never stored, and no runner is connected to take it.
             UnknownSessionError: There is no such session.
         """
-        kind = command.get("type")
-        if not isinstance(kind, str):
-            raise InvalidInputError("a command has a field `type`")
-        _demand(principal, action_of(kind), session_id)
+        _demand(principal, action_of(submission.type_of(command)), session_id)
         key = SessionKey(principal.tenant, session_id)
-        decoded = _command(command)
+        decoded = submission.decoded(command)
         if isinstance(decoded, SecretAdd):
             return await self._pass_on(key, decoded)
-        stamped = self._stamped(decoded, principal)
+        stamped = submission.stamped(decoded, by=principal.name, now=self._now())
         receipt = await self.store.add_command(
-            key, stamped.id, principal.name, lambda seq: _numbered(stamped, seq)
+            key,
+            stamped.id,
+            principal.name,
+            submission.digest_of(command),
+            lambda seq: submission.numbered(stamped, seq),
         )
         live = self._live.get(key)
         if live is not None and live.connection is not None:
             live.connection.notify_command()
         return receipt
+
+    async def commands(
+        self, principal: Principal, session_id: str, *, after: int = 0, limit: int = 100
+    ) -> CommandPage:
+        """A page of the commands after the number `after`, with their replies; never secrets."""
+        _demand(principal, Action.READ, session_id)
+        limit = _page_size(limit)
+        key = SessionKey(principal.tenant, session_id)
+        rows = await self.store.commands_after(key, after, limit=limit + 1)
+        return CommandPage(
+            commands=[command_info(row) for row in rows[:limit]],
+            next=rows[limit - 1].seq if len(rows) > limit else None,
+        )
+
+    async def command(
+        self, principal: Principal, session_id: str, command_id: str, *, wait_seconds: float = 0.0
+    ) -> CommandInfo:
+        """One command and its reply.
+
+        Args:
+            principal: Who asks.
+            session_id: Of which session.
+            command_id: The id that its client chose.
+            wait_seconds: For how long to wait for a reply that is not there yet.
+
+        Raises:
+            UnknownCommandError: The session was given none with this id.
+        """
+        _demand(principal, Action.READ, session_id)
+        key = SessionKey(principal.tenant, session_id)
+        if wait_seconds <= 0:
+            return command_info(await self.store.get_command(key, command_id))
+        async with self.subscribe(principal, session_id) as live:
+            row = await self.store.get_command(key, command_id)
+            if row.reply is None:
+                with suppress(TimeoutError, TooSlowError, StopAsyncIteration):
+                    async with asyncio.timeout(wait_seconds):
+                        await _reply_to(command_id, live)
+                row = await self.store.get_command(key, command_id)
+        return command_info(row)
+
+    async def requests(self, principal: Principal, session_id: str) -> list[RequestInfo]:
+        """The open requests of one session, oldest first."""
+        _demand(principal, Action.READ, session_id)
+        key = SessionKey(principal.tenant, session_id)
+        await self.store.get_session(key)
+        rows = await self.store.open_requests(key.tenant, session=key.id, limit=MAX_PAGE)
+        return [request_info(row) for row in rows]
+
+    async def request_page(
+        self, principal: Principal, *, limit: int = 100, after: str = ""
+    ) -> RequestPage:
+        """A page of the tenant's open requests, those after the cursor `after`.
+
+        Raises:
+            InvalidInputError: `after` is no cursor of an earlier page.
+        """
+        _demand(principal, Action.READ)
+        limit = _page_size(limit)
+        rows = await self.store.open_requests(
+            principal.tenant, after=_request_cursor(after), limit=limit + 1
+        )
+        more = len(rows) > limit
+        return RequestPage(
+            requests=[request_info(row) for row in rows[:limit]],
+            next=f"{rows[limit - 1].session}:{rows[limit - 1].seq}" if more else None,
+        )
 
     async def _pass_on(self, key: SessionKey, secret: SecretAdd) -> CommandReceipt:
         await self.store.get_session(key)
@@ -276,13 +424,6 @@ class GatewayCore:
             )
         connection.send_unnumbered(codec.encode_command(secret))
         return CommandReceipt(seq=0, new=True)
-
-    def _stamped(
-        self, command: Command | ReservedCommand, principal: Principal
-    ) -> Command | ReservedCommand:
-        if isinstance(command, RequestAnswer):
-            return msgspec.structs.replace(command, by=principal.name, received_at=self._now())
-        return msgspec.structs.replace(command, by=principal.name)
 
     # --- runners -------------------------------------------------------------------------
 
@@ -338,20 +479,110 @@ class GatewayCore:
             await asyncio.gather(*[each.fence(CloseCode.DRAINING, reason) for each in leaving])
             await self._all_gone.wait()
 
+    # --- maintenance ---------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def maintained(self) -> AsyncIterator[None]:
+        """Delete sessions whose retention is over, from time to time, while the block runs."""
+        # No task group: it would wrap whatever the block raises.
+        task = asyncio.create_task(self._maintain(), name="gateway-maintenance")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def purge(self) -> list[SessionKey]:
+        """Delete every session whose retention is over and that has no runner; return their keys.
+
+        Connected runners are noted as seen before, so that other gateways on the store see them.
+        """
+        connected = {key for key, live in self._live.items() if live.connection is not None}
+        for key in connected:
+            await self.store.touch(key, self._now())
+        purged: list[SessionKey] = []
+        for key in await self.store.expired_sessions(self._now(), limit=MAX_PAGE):
+            if key not in connected:
+                with suppress(UnknownSessionError):  # another gateway was faster
+                    await self._delete(key)
+                purged.append(key)
+        return purged
+
+    async def _maintain(self) -> None:
+        # Runners that a restart of this gateway cut off have the time to come back.
+        await asyncio.sleep(self._lost_after_seconds)
+        while True:
+            try:
+                for key in await self.purge():
+                    _log.info("session_expired", session=key.id)
+                for tenant, tally in list(self._tallies.items()):
+                    tally.refresh(await self.store.usage(tenant))
+            except StoreError as error:
+                _log.warning("store_failed", error=str(error))
+            await asyncio.sleep(self._maintenance_seconds)
+
+    async def _delete(self, key: SessionKey) -> None:
+        await self.store.delete_session(key)
+        if key.tenant in self._tallies:
+            self._tallies[key.tenant].refresh(await self.store.usage(key.tenant))
+            self._tallies[key.tenant].reserves.pop(key.id, None)
+        live = self._live.pop(key, None)
+        if live is None:
+            return
+        gone = SessionDeletedError(f"session {key.id!r} was deleted")
+        live.close_subscriptions(gone)
+        if live.connection is not None:
+            await live.connection.fence(CloseCode.SESSION_DELETED, str(gone))
+
     # --- how -----------------------------------------------------------------------------
+
+    async def _listened(self, principal: Principal, session_id: str) -> LiveSession:
+        _demand(principal, Action.READ, session_id)
+        self._refuse_when_draining()
+        key = SessionKey(principal.tenant, session_id)
+        await self.store.get_session(key)
+        return self._session(key)
 
     def _session(self, key: SessionKey) -> LiveSession:
         live = self._live.get(key)
         if live is None:
-            live = self._live[key] = LiveSession(key, self.store)
+            live = self._live[key] = LiveSession(
+                key, self.store, self._quotas, lambda: self._tally(key.tenant)
+            )
+            if self._draining:
+                live.close_subscriptions()
         return live
+
+    async def _tally(self, tenant: str) -> Tally:
+        known = self._tallies.get(tenant)
+        if known is None:
+            usage = await self.store.usage(tenant)
+            # Whoever asked at the same time and was faster counts already.
+            known = self._tallies.setdefault(tenant, Tally(*usage))
+        return known
+
+    @asynccontextmanager
+    async def _room_for_a_session(self, tenant: str) -> AsyncIterator[None]:
+        limit = self._quotas.tenant_sessions
+        if limit is None:
+            yield
+            return
+        tally = await self._tally(tenant)
+        if tally.sessions >= limit:
+            raise QuotaError(f"the tenant may have {limit} sessions, and has as many: delete some")
+        tally.sessions += 1
+        try:
+            yield
+        except BaseException:
+            tally.sessions -= 1
+            raise
 
     def _refuse_when_draining(self) -> None:
         if self._draining:
             raise DrainingError("the gateway is going; dial again")
 
     def _now(self) -> str:
-        return self._wall_clock().isoformat(timespec="milliseconds")
+        return rfc3339(self._wall_clock())
 
     async def _note_seen(self, key: SessionKey) -> None:
         try:
@@ -360,17 +591,7 @@ class GatewayCore:
             _log.warning("store_failed", session=key.id, error=str(error))
 
     def _info(self, record: SessionRecord) -> SessionInfo:
-        return SessionInfo(
-            id=record.key.id,
-            status=self._status(record),
-            created_at=record.created_at,
-            metadata=record.metadata,
-            epoch=record.epoch,
-            last_event=record.last_event,
-            last_command=record.last_command,
-            acknowledged_command=record.acknowledged_command,
-            finished=record.finished,
-        )
+        return session_info(record, self._status(record), self._wall_clock())
 
     def _status(self, record: SessionRecord) -> Status:
         live = self._live.get(record.key)
@@ -405,23 +626,25 @@ def _page_size(limit: int) -> int:
     return max(1, min(limit, MAX_PAGE))
 
 
-def _command(command: dict[str, JSON]) -> Command | ReservedCommand | SecretAdd:
-    encoded = msgspec.json.encode(command | {"seq": 0, "by": ""})
-    if len(encoded) > MAX_COMMAND_BYTES:
-        raise InvalidInputError(
-            f"the command has {len(encoded)} bytes; at most {MAX_COMMAND_BYTES} fit into a frame"
-        )
-    try:
-        decoded = codec.decode_command(encoded)
-    except RemoteProtocolError as error:
-        raise InvalidInputError(str(error)) from error
-    if not isinstance(decoded, SecretAdd) and not _COMMAND_ID.fullmatch(decoded.id):
-        raise InvalidInputError("a command's `id` has 1 to 200 visible ASCII characters")
-    return decoded
+def _request_cursor(after: str) -> tuple[str, int]:
+    session, colon, seq = after.rpartition(":")
+    if not after:
+        return "", 0
+    if not (colon and seq.isascii() and seq.isdigit() and len(seq) <= 18):
+        raise InvalidInputError("`after` is the `next` of an earlier page")
+    return session, int(seq)
 
 
-def _numbered(command: Command | ReservedCommand, seq: int) -> bytes:
-    return codec.encode_command(msgspec.structs.replace(command, seq=seq))
+async def _reply_to(command_id: str, live: Subscription) -> None:
+    while True:
+        for row in await live.batch():
+            if row.type in _REPLIES and _answers(row, command_id):
+                return
+
+
+def _answers(row: EventRow, command_id: str) -> bool:
+    payload = codec.decode_payload(row.data)
+    return isinstance(payload, CommandDone | CommandFailed) and payload.command == command_id
 
 
 def _close_code(error: GatewayError) -> int:

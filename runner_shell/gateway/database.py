@@ -9,61 +9,44 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ..errors import ConfigurationError
+from ..errors import RunnerError
 from ..protocol import codec
 from ..protocol.events import JSON, SessionFinished
-from .derived import Changes, changes
-from .errors import NumberGapError, SessionExistsError, StaleEpochError, UnknownSessionError
-from .store import CommandReceipt, CommandRow, EventRow, SessionKey, SessionRecord
+from . import schema
+from .derived import Changes
+from .errors import (
+    CommandConflictError,
+    SessionExistsError,
+    UnknownCommandError,
+    UnknownSessionError,
+)
+from .history import Append, History
+from .store import (
+    CommandReceipt,
+    CommandRow,
+    EventPage,
+    OpenRequest,
+    SessionKey,
+    SessionRecord,
+    Usage,
+)
 from .tokens import Role, TokenRecord
 
-SCHEMA_VERSION = 1
 WAL_SECONDS = 5.0
-PAGE_BYTES = 8 * 1024 * 1024
-"""A page of events ends after about this much, however many were asked for."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    tenant TEXT NOT NULL, id TEXT NOT NULL, created_at TEXT NOT NULL, metadata TEXT NOT NULL,
-    epoch INTEGER NOT NULL DEFAULT 0, instance TEXT NOT NULL DEFAULT '',
-    last_event INTEGER NOT NULL DEFAULT 0, last_command INTEGER NOT NULL DEFAULT 0,
-    acknowledged_command INTEGER NOT NULL DEFAULT 0, seen_at TEXT NOT NULL DEFAULT '',
-    ending INTEGER,
-    PRIMARY KEY (tenant, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    tenant TEXT NOT NULL, session TEXT NOT NULL, seq INTEGER NOT NULL,
-    time TEXT NOT NULL, type TEXT NOT NULL, turn TEXT NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (tenant, session, seq)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS commands (
-    tenant TEXT NOT NULL, session TEXT NOT NULL, seq INTEGER NOT NULL,
-    id TEXT NOT NULL, by TEXT NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (tenant, session, seq), UNIQUE (tenant, session, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (
-    tenant TEXT NOT NULL, session TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (tenant, session, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS open_requests (
-    tenant TEXT NOT NULL, session TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL,
-    PRIMARY KEY (tenant, session, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tokens (
-    hash TEXT PRIMARY KEY, tenant TEXT NOT NULL, role TEXT NOT NULL, session TEXT,
-    name TEXT NOT NULL
-) WITHOUT ROWID;
-"""
 
 _SESSION = """
-SELECT s.tenant, s.id, s.created_at, s.metadata, s.epoch, s.instance, s.last_event,
-       s.last_command, s.acknowledged_command, s.seen_at, e.data
-FROM sessions s LEFT JOIN events e ON e.tenant = s.tenant AND e.session = s.id AND e.seq = s.ending
+SELECT s.tenant, s.id, s.created_at, s.metadata, s.retention_seconds, s.epoch, s.instance,
+       h.last_event, h.events_bytes, s.last_command, s.acknowledged_command,
+       (SELECT count(*) FROM open_requests r WHERE r.tenant = s.tenant AND r.session = s.id),
+       s.seen_at, s.ending
+FROM sessions s JOIN heads h ON h.tenant = s.tenant AND h.session = s.id
 """
 
 
 class Database:
-    """Every query of the embedded store; each method is one transaction.
+    """Every query of the embedded store, in the transaction that `transaction` holds.
+
+    A method that raises a `RunnerError` has written nothing.
 
     Args:
         connection: In autocommit mode (`isolation_level=None`).
@@ -71,18 +54,20 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
+        self._history = History(connection)
 
-    # --- schema --------------------------------------------------------------------------
+    # --- the file ------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Set the connection up for writing, and make the tables of a new file."""
+        """Set the connection up for writing, and bring the file's tables up to date."""
+        schema.version_of(self._sql)
         self._switch_to_wal()
         self._sql.execute("PRAGMA synchronous = NORMAL")
-        if self.check_version() == 0:
-            # Another process may make them at the same moment: whoever comes second finds them.
-            self._sql.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
+        schema.make_current(self._sql)
+
+    def prepare_reading(self) -> None:
+        """See that the file can be read as it is."""
+        schema.demand_current(self._sql)
 
     def _switch_to_wal(self) -> None:
         """Wait for another process that does the same; SQLite's time-out does not apply here."""
@@ -97,39 +82,46 @@ class Database:
             else:
                 return
 
-    def check_version(self) -> int:
-        """The file's schema version, 0 for an empty file.
-
-        Raises:
-            ConfigurationError: A newer version wrote the file.
-        """
-        version = int(self._sql.execute("PRAGMA user_version").fetchone()[0])
-        if version > SCHEMA_VERSION:
-            raise ConfigurationError(
-                f"the store has schema version {version}, and this runner-shell knows versions up "
-                f"to {SCHEMA_VERSION}: use the newer runner-shell that wrote it, or another file"
-            )
-        return version
-
     def close(self) -> None:
         """Close the connection."""
         self._sql.close()
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is written in the block, or nothing of it where it raises."""
+        self._sql.execute("BEGIN IMMEDIATE")
+        try:
+            self._history.begun()
+            yield
+            self._sql.execute("COMMIT")
+        except BaseException:
+            self._history.rolled_back()
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+            raise
+
     # --- sessions ------------------------------------------------------------------------
 
     def create_session(
-        self, key: SessionKey, created_at: str, metadata: dict[str, JSON]
+        self,
+        key: SessionKey,
+        created_at: str,
+        metadata: dict[str, JSON],
+        retention_seconds: int | None,
     ) -> SessionRecord:
         """See `Store.create_session`."""
-        encoded = msgspec.json.encode(metadata).decode()
         try:
             self._sql.execute(
-                "INSERT INTO sessions (tenant, id, created_at, metadata) VALUES (?, ?, ?, ?)",
-                (*key, created_at, encoded),
+                "INSERT INTO sessions (tenant, id, created_at, metadata, retention_seconds)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (*key, created_at, msgspec.json.encode(metadata).decode(), retention_seconds),
             )
         except sqlite3.IntegrityError as error:
             raise SessionExistsError(f"session {key.id!r} exists already") from error
-        return SessionRecord(key=key, created_at=created_at, metadata=metadata)
+        self._sql.execute("INSERT INTO heads VALUES (?, ?, 0, 0)", key)
+        return SessionRecord(
+            key=key, created_at=created_at, metadata=metadata, retention_seconds=retention_seconds
+        )
 
     def get_session(self, key: SessionKey) -> SessionRecord:
         """See `Store.get_session`."""
@@ -146,17 +138,47 @@ class Database:
         )
         return [_session(row) for row in rows]
 
+    def delete_session(self, key: SessionKey) -> None:
+        """See `Store.delete_session`."""
+        self._fields(key, "id")
+        self._history.changed(key)
+        self._sql.execute("DELETE FROM sessions WHERE tenant = ? AND id = ?", key)
+        for table in ("heads", "frames", "commands", "state", "open_requests", "tokens"):
+            self._sql.execute(
+                f"DELETE FROM {table} WHERE tenant = ? AND session = ?",  # noqa: S608 — ours
+                key,
+            )
+
+    def expired_sessions(self, now: str, limit: int) -> list[SessionKey]:
+        """See `Store.expired_sessions`."""
+        rows = self._sql.execute(
+            "SELECT tenant, id FROM sessions WHERE retention_seconds IS NOT NULL"
+            " AND CAST(strftime('%s', coalesce(nullif(seen_at, ''), created_at)) AS INTEGER)"
+            " + retention_seconds <= CAST(strftime('%s', ?) AS INTEGER) LIMIT ?",
+            (now, limit),
+        )
+        return [SessionKey(*row) for row in rows]
+
+    def usage(self, tenant: str) -> Usage:
+        """See `Store.usage`."""
+        row = self._sql.execute(
+            "SELECT count(*), coalesce(sum(last_event), 0), coalesce(sum(events_bytes), 0)"
+            " FROM heads WHERE tenant = ?",
+            (tenant,),
+        ).fetchone()
+        return Usage(*row)
+
     def bump_epoch(self, key: SessionKey, instance: str) -> int:
         """See `Store.bump_epoch`."""
-        with self._transaction():
-            epoch, holder = self._fields(key, "epoch, instance")
-            if holder == instance and epoch > 0:
-                return int(epoch)
-            self._sql.execute(
-                "UPDATE sessions SET epoch = ?, instance = ? WHERE tenant = ? AND id = ?",
-                (epoch + 1, instance, *key),
-            )
-            return int(epoch) + 1
+        epoch, holder = self._fields(key, "epoch, instance")
+        if holder == instance and epoch > 0:
+            return int(epoch)
+        self._history.changed(key)
+        self._sql.execute(
+            "UPDATE sessions SET epoch = ?, instance = ? WHERE tenant = ? AND id = ?",
+            (epoch + 1, instance, *key),
+        )
+        return int(epoch) + 1
 
     def touch(self, key: SessionKey, seen_at: str) -> None:
         """See `Store.touch`."""
@@ -166,72 +188,78 @@ class Database:
 
     # --- events --------------------------------------------------------------------------
 
-    def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
-        """See `Store.append_events`."""
-        with self._transaction():
-            latest, last = self._fields(key, "epoch, last_event")
-            if epoch != latest:
-                raise StaleEpochError(
-                    f"session {key.id!r}: epoch {epoch} is over, epoch {latest} has it"
-                )
-            new = _next_rows(rows, last)
-            if not new:
-                return int(last)
-            self._sql.executemany(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", [(*key, *row) for row in new]
-            )
-            self._sql.execute(
-                "UPDATE sessions SET last_event = ? WHERE tenant = ? AND id = ?",
-                (new[-1].seq, *key),
-            )
-            self._apply(key, changes(new))
-            return new[-1].seq
+    def append_events(self, appends: Sequence[Append]) -> list[int | RunnerError]:
+        """See `Store.append_events`: many at once, each whole or not at all, with its outcome."""
+        outcomes, derived = self._history.append(appends)
+        for key, change in derived:
+            self._apply(key, change)
+        return outcomes
 
     def read_events(
         self, key: SessionKey, since: int, limit: int, types: Collection[str] | None
-    ) -> list[bytes]:
+    ) -> EventPage:
         """See `Store.read_events`."""
-        self._fields(key, "id")
-        chosen = tuple(types) if types is not None else ()
-        where = f"AND type IN ({', '.join('?' * len(chosen))})" if types is not None else ""
-        rows = self._sql.execute(
-            "SELECT data FROM events WHERE tenant = ? AND session = ? AND seq > ?"  # noqa: S608
-            f" {where} ORDER BY seq LIMIT ?",
-            (*key, since, *chosen, limit),
-        )
-        return _page(data for (data,) in rows)
+        row = self._sql.execute(
+            "SELECT last_event FROM heads WHERE tenant = ? AND session = ?", key
+        ).fetchone()
+        if row is None:
+            raise _unknown(key)
+        return self._history.page(key, row[0], since, limit, types)
 
     # --- commands ------------------------------------------------------------------------
 
     def add_command(
-        self, key: SessionKey, command_id: str, by: str, encode: Callable[[int], bytes]
+        self,
+        key: SessionKey,
+        command_id: str,
+        by: str,
+        digest: str,
+        encode: Callable[[int], bytes],
     ) -> CommandReceipt:
         """See `Store.add_command`."""
-        with self._transaction():
-            known = self._sql.execute(
-                "SELECT seq FROM commands WHERE tenant = ? AND session = ? AND id = ?",
-                (*key, command_id),
-            ).fetchone()
-            if known is not None:
-                return CommandReceipt(seq=known[0], new=False)
-            seq = int(self._fields(key, "last_command")[0]) + 1
-            self._sql.execute(
-                "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, seq, command_id, by, encode(seq)),
-            )
-            self._sql.execute(
-                "UPDATE sessions SET last_command = ? WHERE tenant = ? AND id = ?", (seq, *key)
-            )
-            return CommandReceipt(seq=seq, new=True)
+        known = self._sql.execute(
+            "SELECT seq, digest FROM commands WHERE tenant = ? AND session = ? AND id = ?",
+            (*key, command_id),
+        ).fetchone()
+        if known is not None:
+            # The first version of the schema kept none.
+            if known[1] not in ("", digest):
+                raise CommandConflictError(
+                    f"command {command_id!r} was given before, with other content: choose a new id"
+                )
+            return CommandReceipt(seq=known[0], new=False)
+        seq = int(self._fields(key, "last_command")[0]) + 1
+        self._sql.execute(
+            "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+            (*key, seq, command_id, by, digest, encode(seq)),
+        )
+        self._sql.execute(
+            "UPDATE sessions SET last_command = ? WHERE tenant = ? AND id = ?", (seq, *key)
+        )
+        return CommandReceipt(seq=seq, new=True)
 
     def commands_after(self, key: SessionKey, seq: int, limit: int) -> list[CommandRow]:
         """See `Store.commands_after`."""
+        return self._commands(key, "seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+
+    def get_command(self, key: SessionKey, command_id: str) -> CommandRow:
+        """See `Store.get_command`."""
+        rows = self._commands(key, "id = ?", (command_id,))
+        if not rows:
+            raise UnknownCommandError(f"session {key.id!r} was given no command {command_id!r}")
+        return rows[0]
+
+    def _commands(self, key: SessionKey, where: str, values: tuple[JSON, ...]) -> list[CommandRow]:
+        acknowledged = int(self._fields(key, "acknowledged_command")[0])
         rows = self._sql.execute(
-            "SELECT seq, data FROM commands WHERE tenant = ? AND session = ? AND seq > ?"
-            " ORDER BY seq LIMIT ?",
-            (*key, seq, limit),
-        )
-        return [CommandRow(*row) for row in rows]
+            "SELECT seq, data, reply FROM commands"  # noqa: S608 — ours, without a value in it
+            f" WHERE tenant = ? AND session = ? AND {where}",
+            (*key, *values),
+        ).fetchall()
+        return [
+            CommandRow(seq, data, seq <= acknowledged, reply and self._history.event(key, reply))
+            for seq, data, reply in rows
+        ]
 
     def acknowledge_command(self, key: SessionKey, seq: int) -> None:
         """See `Store.acknowledge_command`."""
@@ -246,20 +274,26 @@ class Database:
 
     def saved_state(self, key: SessionKey) -> dict[str, JSON]:
         """See `Store.saved_state`."""
+        self._fields(key, "id")
         rows = self._sql.execute(
             "SELECT key, value FROM state WHERE tenant = ? AND session = ? ORDER BY key", key
         )
         return {name: msgspec.json.decode(value) for name, value in rows}
 
-    def open_requests(self, key: SessionKey) -> tuple[dict[str, JSON], ...]:
+    def open_requests(
+        self, tenant: str, session: str | None, after: tuple[str, int], limit: int
+    ) -> list[OpenRequest]:
         """See `Store.open_requests`."""
+        one = "" if session is None else "AND session = ?"
         rows = self._sql.execute(
-            "SELECT e.data FROM open_requests r JOIN events e"
-            " ON e.tenant = r.tenant AND e.session = r.session AND e.seq = r.seq"
-            " WHERE r.tenant = ? AND r.session = ? ORDER BY r.seq",
-            key,
-        )
-        return tuple(_payload(data) for (data,) in rows)
+            "SELECT session, seq FROM open_requests"  # noqa: S608 — ours, without a value in it
+            f" WHERE tenant = ? AND (session, seq) > (?, ?) {one} ORDER BY session, seq LIMIT ?",
+            (tenant, *after, *(() if session is None else (session,)), limit),
+        ).fetchall()
+        return [
+            OpenRequest(found, seq, self._history.event(SessionKey(tenant, found), seq))
+            for found, seq in rows
+        ]
 
     def _apply(self, key: SessionKey, change: Changes) -> None:
         execute_many = self._sql.executemany
@@ -278,6 +312,10 @@ class Database:
         execute_many(
             "INSERT OR REPLACE INTO open_requests VALUES (?, ?, ?, ?)",
             [(*key, request, seq) for request, seq in change.opened.items()],
+        )
+        execute_many(
+            "UPDATE commands SET reply = ? WHERE tenant = ? AND session = ? AND id = ?",
+            [(seq, *key, command) for command, seq in change.replies.items()],
         )
         if change.ending_changed:
             self._sql.execute(
@@ -314,56 +352,25 @@ class Database:
             raise _unknown(key)
         return row
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._sql.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._sql.execute("ROLLBACK")
-            raise
-        self._sql.execute("COMMIT")
-
 
 def _unknown(key: SessionKey) -> UnknownSessionError:
     return UnknownSessionError(f"there is no session {key.id!r}")
 
 
 def _session(row: tuple[JSON, ...]) -> SessionRecord:
-    ending = codec.decode_payload(row[10]) if row[10] is not None else None
+    ending = codec.decode_payload(row[13]) if row[13] is not None else None
     return SessionRecord(
         key=SessionKey(row[0], row[1]),
         created_at=row[2],
         metadata=msgspec.json.decode(row[3]),
-        epoch=row[4],
-        instance=row[5],
-        last_event=row[6],
-        last_command=row[7],
-        acknowledged_command=row[8],
-        seen_at=row[9],
+        retention_seconds=row[4],
+        epoch=row[5],
+        instance=row[6],
+        last_event=row[7],
+        events_bytes=row[8],
+        last_command=row[9],
+        acknowledged_command=row[10],
+        open_requests=row[11],
+        seen_at=row[12],
         finished=ending if isinstance(ending, SessionFinished) else None,
     )
-
-
-def _next_rows(rows: Sequence[EventRow], last: int) -> list[EventRow]:
-    new = [row for row in rows if row.seq > last]
-    for expected, row in enumerate(new, start=last + 1):
-        if row.seq != expected:
-            raise NumberGapError(f"event {row.seq} came where {expected} is next")
-    return new
-
-
-def _page(events: Iterator[bytes]) -> list[bytes]:
-    page: list[bytes] = []
-    size = 0
-    for data in events:
-        size += len(data)
-        if page and size > PAGE_BYTES:
-            break
-        page.append(data)
-    return page
-
-
-def _payload(event: bytes) -> dict[str, JSON]:
-    fields: dict[str, JSON] = msgspec.json.decode(event)
-    return {name: value for name, value in fields.items() if name not in ("seq", "time", "turn")}

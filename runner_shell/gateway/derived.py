@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ..protocol import codec
 from ..protocol.events import (
     JSON,
+    CommandDone,
+    CommandFailed,
     RequestClosed,
     RequestOpened,
     SessionFinished,
@@ -16,8 +18,10 @@ from ..protocol.events import (
 )
 from .store import EventRow
 
-_TYPES = frozenset(
+DERIVING_TYPES = frozenset(
     {
+        "command.done",
+        "command.failed",
         "session.started",
         "session.finished",
         "session.saved",
@@ -25,6 +29,7 @@ _TYPES = frozenset(
         "request.closed",
     }
 )
+"""Events of other types change nothing besides history."""
 
 
 @dataclass
@@ -36,16 +41,18 @@ class Changes:
         saved: Keys of the state with their new values.
         closed: Ids of the requests that are closed.
         opened: Ids of the requests that are open now, with the number of their event.
+        replies: Ids of the commands that are answered, with the number of their reply.
         ending_changed: Whether `ending` says anything.
-        ending: Number of the `session.finished` that holds, or None where a process runs again.
+        ending: The `session.finished` that holds, or None where a process runs again.
     """
 
     removed: set[str] = field(default_factory=set)
     saved: dict[str, JSON] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     opened: dict[str, int] = field(default_factory=dict)
+    replies: dict[str, int] = field(default_factory=dict)
     ending_changed: bool = False
-    ending: int | None = None
+    ending: bytes | None = None
 
 
 def changes(rows: Iterable[EventRow]) -> Changes:
@@ -56,7 +63,7 @@ def changes(rows: Iterable[EventRow]) -> Changes:
     """
     result = Changes()
     for row in rows:
-        if row.type in _TYPES:
+        if row.type in DERIVING_TYPES:
             _apply(result, row)
     return result
 
@@ -74,8 +81,10 @@ def _apply(result: Changes, row: EventRow) -> None:
         case RequestClosed(id=request):
             result.opened.pop(request, None)
             result.closed.add(request)
+        case CommandDone(command=command) | CommandFailed(command=command):
+            result.replies[command] = row.seq
         case SessionFinished():
-            result.ending_changed, result.ending = True, row.seq
+            result.ending_changed, result.ending = True, row.data
         case SessionStarted():
             result.ending_changed, result.ending = True, None
         case _:

@@ -2,8 +2,10 @@
 
 RunnerError
 └── GatewayError
-    ├── you erred: ForbiddenError, UnknownSessionError, SessionExistsError, InvalidInputError,
-    │              NotConnectedError, DrainingError
+    ├── you erred: ForbiddenError, UnknownSessionError, UnknownCommandError, SessionExistsError,
+    │              CommandConflictError, InvalidInputError, NotConnectedError, QuotaError,
+    │              DrainingError
+    ├── it is gone: SessionDeletedError
     ├── a newer process holds the session: StaleEpochError
     ├── a listener was too slow: TooSlowError
     └── it broke: StoreError
@@ -26,6 +28,22 @@ class ForbiddenError(GatewayError):
 
 class UnknownSessionError(GatewayError):
     """No such session in the principal's tenant."""
+
+
+class UnknownCommandError(GatewayError):
+    """The session has no command with this id."""
+
+
+class SessionDeletedError(GatewayError):
+    """The session was deleted while someone listened to it."""
+
+
+class CommandConflictError(GatewayError):
+    """The id was used before, for a command with other content."""
+
+
+class QuotaError(GatewayError):
+    """The tenant or the session has used up what it may."""
 
 
 class SessionExistsError(GatewayError):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .problems import deny, problem
+from .problems import HttpRefusal, answer, deny
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 ANY_HOST = "*"
@@ -24,6 +24,7 @@ class HostGuard:
         app: What is guarded.
         allowed_hosts: Names without a port; `"*"` allows every name.
         allowed_origins: Origins besides the request's own host, such as `https://team.example`.
+        open_paths: What anyone may ask for; probes name a machine by its address.
     """
 
     def __init__(
@@ -32,19 +33,25 @@ class HostGuard:
         *,
         allowed_hosts: Collection[str] = LOOPBACK_HOSTS,
         allowed_origins: Collection[str] = (),
+        open_paths: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._open_paths = frozenset(open_paths)
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(origin.lower() for origin in allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass."""
-        if scope["type"] in ("http", "websocket"):
+        if scope["type"] in ("http", "websocket") and not self._is_open(scope):
             objection = self._objection(Headers(scope=scope))
             if objection:
-                await deny(problem(403, objection), scope, receive, send)
+                await deny(answer(HttpRefusal(403, objection)), scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return path.removeprefix(scope.get("root_path", "")) in self._open_paths
 
     def _objection(self, headers: Headers) -> str:
         hosts = headers.getlist("host")

@@ -63,9 +63,9 @@ async def serve(gateway: Gateway, *, host: str = "127.0.0.1", port: int = 0) -> 
         # No task group: it would wrap whatever the block raises.
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield _url(host, listener)
+            async with gateway:
+                yield _url(host, listener)
         finally:
-            await gateway.core.drain()
             server.should_exit = True
             await serving
     finally:

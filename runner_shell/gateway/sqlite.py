@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 from ..errors import ConfigurationError, TransportClosed
 from ..protocol.events import JSON
+from .committer import Committer
 from .database import Database
 from .errors import StoreError
-from .store import CommandReceipt, CommandRow, EventRow, SessionKey, SessionRecord
+from .history import Append
+from .store import (
+    CommandReceipt,
+    CommandRow,
+    EventPage,
+    EventRow,
+    OpenRequest,
+    SessionKey,
+    SessionRecord,
+    Usage,
+)
 from .tokens import TokenRecord
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 MEMORY = ":memory:"
@@ -28,8 +37,9 @@ MEMORY = ":memory:"
 class SqliteStore:
     """A `Store` in one SQLite file that only its owner can read; use it with `async with`.
 
-    Calls run in their order on one thread, so that the event loop never waits for the disk.
-    The file is in WAL mode: others can read it meanwhile.
+    Calls run in their order on one thread, so that the event loop never waits for the disk, and all
+    that wait share a transaction. The file is in WAL mode: others can read it meanwhile. A crash of
+    the gateway loses nothing that was answered; a crash of the machine may lose the last moments.
 
     Args:
         path: The file, made where it is missing; `":memory:"` keeps everything in this process.
@@ -38,8 +48,7 @@ class SqliteStore:
     def __init__(self, path: str | os.PathLike[str], *, _readonly: bool = False) -> None:
         self._path = os.fspath(path)
         self._readonly = _readonly
-        self._thread: ThreadPoolExecutor | None = None
-        self._database: Database | None = None
+        self._committer: Committer | None = None
 
     @classmethod
     def open_readonly(cls, path: str | os.PathLike[str]) -> Self:
@@ -47,34 +56,24 @@ class SqliteStore:
         return cls(path, _readonly=True)
 
     async def open(self) -> None:
-        """Open the file.
+        """Open the file; one that an earlier version wrote is brought up to date.
 
         Raises:
             ConfigurationError: It cannot be opened, is no store, or is a newer version's.
         """
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-store")
         connect = _connect_readonly if self._readonly else _connect
-        loop = asyncio.get_running_loop()
+        committer = Committer(lambda: connect(self._path))
         try:
-            self._database = await loop.run_in_executor(self._thread, connect, self._path)
-        except BaseException as error:
-            self._thread.shutdown()
-            if isinstance(error, OSError | sqlite3.Error):
-                raise ConfigurationError(
-                    f"cannot open the store {self._path!r}: {error}"
-                ) from error
-            raise
+            await committer.start()
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigurationError(f"cannot open the store {self._path!r}: {error}") from error
+        self._committer = committer
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file. Closing twice does nothing."""
-        thread, database = self._thread, self._database
-        self._thread = self._database = None
-        if thread is None or database is None:
-            return
-        try:
-            await asyncio.get_running_loop().run_in_executor(thread, database.close)
-        finally:
-            thread.shutdown(wait=False)
+        committer, self._committer = self._committer, None
+        if committer is not None:
+            await committer.stop()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -88,77 +87,137 @@ class SqliteStore:
     ) -> None:
         await self.close()
 
+    # --- sessions ------------------------------------------------------------------------
+
     async def create_session(
-        self, key: SessionKey, *, created_at: str, metadata: dict[str, JSON]
+        self,
+        key: SessionKey,
+        *,
+        created_at: str,
+        metadata: dict[str, JSON],
+        retention_seconds: int | None = None,
     ) -> SessionRecord:
         """See `Store.create_session`."""
-        return await self._call(Database.create_session, key, created_at, metadata)
+        return await self._write(
+            lambda db: db.create_session(key, created_at, metadata, retention_seconds)
+        )
 
     async def get_session(self, key: SessionKey) -> SessionRecord:
         """See `Store.get_session`."""
-        return await self._call(Database.get_session, key)
+        return await self._read(lambda db: db.get_session(key))
 
     async def list_sessions(
         self, tenant: str, *, limit: int, after: str = ""
     ) -> list[SessionRecord]:
         """See `Store.list_sessions`."""
-        return await self._call(Database.list_sessions, tenant, limit, after)
+        return await self._read(lambda db: db.list_sessions(tenant, limit, after))
+
+    async def delete_session(self, key: SessionKey) -> None:
+        """See `Store.delete_session`."""
+        await self._write(lambda db: db.delete_session(key))
+
+    async def expired_sessions(self, now: str, *, limit: int) -> list[SessionKey]:
+        """See `Store.expired_sessions`."""
+        return await self._read(lambda db: db.expired_sessions(now, limit))
+
+    async def usage(self, tenant: str) -> Usage:
+        """See `Store.usage`."""
+        return await self._read(lambda db: db.usage(tenant))
 
     async def bump_epoch(self, key: SessionKey, instance: str) -> int:
         """See `Store.bump_epoch`."""
-        return await self._call(Database.bump_epoch, key, instance)
+        return await self._write(lambda db: db.bump_epoch(key, instance))
 
     async def touch(self, key: SessionKey, seen_at: str) -> None:
         """See `Store.touch`."""
-        await self._call(Database.touch, key, seen_at)
+        await self._write(lambda db: db.touch(key, seen_at))
+
+    # --- events --------------------------------------------------------------------------
 
     async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
         """See `Store.append_events`."""
-        return await self._call(Database.append_events, key, epoch, rows)
+        with self._failures():
+            return await self._opened().append(Append(key, epoch, rows))
 
     async def read_events(
         self, key: SessionKey, *, since: int = 0, limit: int, types: Collection[str] | None = None
-    ) -> list[bytes]:
+    ) -> EventPage:
         """See `Store.read_events`. Without `types` a page costs the same wherever it begins."""
-        return await self._call(Database.read_events, key, since, limit, types)
+        return await self._read(lambda db: db.read_events(key, since, limit, types))
+
+    # --- commands ------------------------------------------------------------------------
 
     async def add_command(
-        self, key: SessionKey, command_id: str, by: str, encode: Callable[[int], bytes]
+        self,
+        key: SessionKey,
+        command_id: str,
+        by: str,
+        digest: str,
+        encode: Callable[[int], bytes],
     ) -> CommandReceipt:
         """See `Store.add_command`."""
-        return await self._call(Database.add_command, key, command_id, by, encode)
+        return await self._write(lambda db: db.add_command(key, command_id, by, digest, encode))
 
     async def commands_after(self, key: SessionKey, seq: int, *, limit: int) -> list[CommandRow]:
         """See `Store.commands_after`."""
-        return await self._call(Database.commands_after, key, seq, limit)
+        return await self._read(lambda db: db.commands_after(key, seq, limit))
+
+    async def get_command(self, key: SessionKey, command_id: str) -> CommandRow:
+        """See `Store.get_command`."""
+        return await self._read(lambda db: db.get_command(key, command_id))
 
     async def acknowledge_command(self, key: SessionKey, seq: int) -> None:
         """See `Store.acknowledge_command`."""
-        await self._call(Database.acknowledge_command, key, seq)
+        await self._write(lambda db: db.acknowledge_command(key, seq))
+
+    # --- state and requests --------------------------------------------------------------
 
     async def saved_state(self, key: SessionKey) -> dict[str, JSON]:
         """See `Store.saved_state`."""
-        return await self._call(Database.saved_state, key)
+        return await self._read(lambda db: db.saved_state(key))
 
-    async def open_requests(self, key: SessionKey) -> tuple[dict[str, JSON], ...]:
+    async def open_requests(
+        self,
+        tenant: str,
+        *,
+        session: str | None = None,
+        after: tuple[str, int] = ("", 0),
+        limit: int,
+    ) -> list[OpenRequest]:
         """See `Store.open_requests`."""
-        return await self._call(Database.open_requests, key)
+        return await self._read(lambda db: db.open_requests(tenant, session, after, limit))
+
+    # --- tokens --------------------------------------------------------------------------
 
     async def put_token(self, record: TokenRecord) -> None:
         """See `Store.put_token`."""
-        await self._call(Database.put_token, record)
+        await self._write(lambda db: db.put_token(record))
 
     async def find_token(self, token_hash: str) -> TokenRecord | None:
         """See `Store.find_token`."""
-        return await self._call(Database.find_token, token_hash)
+        return await self._read(lambda db: db.find_token(token_hash))
 
-    # `Concatenate[Database, P]` would need every method's keywords repeated at the call.
-    async def _call(self, work: Callable[..., T], *args: object) -> T:
-        if self._thread is None or self._database is None:
+    # --- how -----------------------------------------------------------------------------
+
+    async def _read(self, work: Callable[[Database], T]) -> T:
+        with self._failures():
+            found: T = await self._opened().do(work, writes=False)
+            return found
+
+    async def _write(self, work: Callable[[Database], T]) -> T:
+        with self._failures():
+            done: T = await self._opened().do(work, writes=True)
+            return done
+
+    def _opened(self) -> Committer:
+        if self._committer is None:
             raise TransportClosed("the store is not open")
-        loop = asyncio.get_running_loop()
+        return self._committer
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
         try:
-            return await loop.run_in_executor(self._thread, work, self._database, *args)
+            yield
         except sqlite3.Error as error:
             raise StoreError(f"the store {self._path!r} failed: {error}") from error
 
@@ -173,7 +232,7 @@ def _connect(path: str) -> Database:
 def _connect_readonly(path: str) -> Database:
     uri = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
-    return _checked(connection, Database.check_version)
+    return _checked(connection, Database.prepare_reading)
 
 
 def _checked(connection: sqlite3.Connection, check: Callable[[Database], object]) -> Database:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Self
 
-from .errors import TooSlowError
+from .errors import GatewayError, TooSlowError
 from .store import EventRow
 
 MAX_EVENTS = 4096
@@ -25,44 +25,62 @@ class Subscription:
         max_bytes: How much it holds; one event always fits.
     """
 
-    def __init__(self, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+    def __init__(self, *, max_events: int | None = None, max_bytes: int | None = None) -> None:
+        self._max_events = MAX_EVENTS if max_events is None else max_events
+        self._max_bytes = MAX_BYTES if max_bytes is None else max_bytes
         self._rows: deque[EventRow] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
-        self._cut = False
-        self._closed = False
+        self._ending: Exception | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether events were left out after those that are held."""
+        return isinstance(self._ending, TooSlowError)
 
     def push(self, rows: Iterable[EventRow]) -> None:
         """Take in committed events, or cut the listener off where they do not fit."""
         for row in rows:
-            if self._cut or self._is_full(row):
-                self._cut = True
+            if self._ending is not None:
+                break
+            if self._is_full(row):
+                self._ending = TooSlowError(
+                    "the listener fell too far behind; read the store, listen again"
+                )
                 break
             self._rows.append(row)
             self._bytes += len(row.data)
         self._news.set()
 
-    def close(self) -> None:
-        """End the iteration after what is held."""
-        self._closed = True
+    def close(self, reason: GatewayError | None = None) -> None:
+        """End the iteration after what is held; with a reason, that is raised then."""
+        if self._ending is None:
+            self._ending = reason or StopAsyncIteration()
         self._news.set()
+
+    async def batch(self) -> list[EventRow]:
+        """Everything that is held, at least one event; raises as the iteration does."""
+        await self._something()
+        rows = list(self._rows)
+        self._rows.clear()
+        self._bytes = 0
+        return rows
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> EventRow:
-        while not self._rows:
-            if self._cut:
-                raise TooSlowError("the listener fell too far behind; read the store, listen again")
-            if self._closed:
-                raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
+        await self._something()
         row = self._rows.popleft()
         self._bytes -= len(row.data)
         return row
+
+    async def _something(self) -> None:
+        while not self._rows:
+            if self._ending is not None:
+                raise self._ending
+            self._news.clear()
+            await self._news.wait()
 
     def _is_full(self, row: EventRow) -> bool:
         too_large = self._bytes > 0 and self._bytes + len(row.data) > self._max_bytes

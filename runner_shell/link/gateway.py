@@ -123,6 +123,8 @@ class GatewayLink:
         last_command: int = 0,
         state: dict[str, JSON] | None = None,
         open_requests: tuple[JSON, ...] = (),
+        omitted_state: int = 0,
+        omitted_requests: int = 0,
         now: float,
     ) -> None:
         """Take the runner up.
@@ -134,6 +136,8 @@ class GatewayLink:
                 one's `hello` included.
             state: What the adapter saved.
             open_requests: Payloads of `request.opened` without an ending.
+            omitted_state: How many saved values were left out, so that the frame fits.
+            omitted_requests: How many open requests were left out.
             now: Monotonic seconds.
         """
         self._move(GatewayTrigger.WELCOMED)
@@ -155,6 +159,8 @@ class GatewayLink:
                     heartbeat_seconds=self.limits.heartbeat_seconds,
                     state=state or {},
                     open_requests=open_requests,
+                    omitted_state=omitted_state,
+                    omitted_requests=omitted_requests,
                 )
             )
         )

@@ -25,6 +25,9 @@ T = TypeVar("T")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ENVELOPE_FIELDS = frozenset({"seq", "time", "turn", "type", "scope"})
+SHELL_FIELDS = frozenset({"seq", "time", "turn"})
+"""What `number` puts in front of a payload."""
+
 _FRAME_LEVELS = 2
 """How much deeper a member of a frame is nested than by itself."""
 

@@ -139,6 +139,11 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
         heartbeat_seconds: How often each side lets itself be heard.
         state: What the adapter saved, as far as the gateway knows.
         open_requests: The payloads of `request.opened` without an ending.
+        omitted_state: How many saved values are left out of `state`, because the frame would be
+            larger than the smaller of both sides' maximum. Each is there whole or not at all. A
+            runner that has its own journal needs none of them; one that has lost it must not go
+            on as if `state` were complete.
+        omitted_requests: How many open requests are left out of `open_requests`; likewise.
     """
 
     epoch: int
@@ -150,6 +155,8 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     heartbeat_seconds: float = 10.0
     state: dict[str, JSON] = {}
     open_requests: tuple[JSON, ...] = ()
+    omitted_state: int = 0
+    omitted_requests: int = 0
 
 
 class Commands(Frame, frozen=True, kw_only=True, tag="commands"):
@@ -174,6 +181,7 @@ class CloseCode:
         FORBIDDEN: The token may not do this.
         NO_SESSION: There is no such session.
         SESSION_DELETED: The session was deleted.
+        QUOTA: The session or its tenant has used up what it may store.
         VERSION: The two sides have no version in common.
         TOKEN_EXPIRED: The token is too old; read it again before dialling.
         RESYNC: The numbers do not fit together; begin again with `hello`.
@@ -190,6 +198,7 @@ class CloseCode:
     FORBIDDEN = 4003
     NO_SESSION = 4004
     SESSION_DELETED = 4010
+    QUOTA = 4011
     VERSION = 4026
     TOKEN_EXPIRED = 4101
     RESYNC = 4110

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
 
 from runner_shell.errors import ConfigurationError
 from runner_shell.gateway.app import MAX_BODY_BYTES, Gateway
@@ -28,90 +21,8 @@ from runner_shell.gateway.store import DEFAULT_TENANT
 from runner_shell.gateway.tokens import Role, issue
 from runner_shell.protocol.frames import MAX_FRAME_BYTES, CloseCode
 
-from .support import DEADLINE_SECONDS, event, events_frame, hello
-
-V1 = "runner-shell.v1"
-
-
-class Site:
-    """A served gateway with a token for each role."""
-
-    def __init__(self, url: str, store: SqliteStore, http: httpx.AsyncClient) -> None:
-        self.url = url
-        self.store = store
-        self.http = http
-
-    async def token(self, role: Role, session: str | None = None, tenant: str = "") -> str:
-        token, record = issue(role, tenant or DEFAULT_TENANT, session)
-        await self.store.put_token(record)
-        return token
-
-    async def create(self, session: str = "s") -> str:
-        """Create a session and return its runner token."""
-        answer = await self.http.post("/sessions", json={"id": session})
-        assert answer.status_code == 201
-        token: str = answer.json()["runner_token"]
-        return token
-
-    def dial(
-        self,
-        token: str | None,
-        session: str = "s",
-        *,
-        subprotocol: str | None = V1,
-        headers: dict[str, str] | None = None,
-    ) -> connect:
-        bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return connect(
-            f"{self.url.replace('http', 'ws')}/sessions/{session}/runner",
-            subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
-            additional_headers=bearer | (headers or {}),
-            proxy=None,
-            compression=None,
-            ping_interval=None,
-            max_size=None,
-        )
-
-    async def refused(self, token: str | None, session: str = "s", **options: Any) -> int:
-        """The HTTP status with which an upgrade is refused."""
-        with pytest.raises(InvalidStatus) as refusal:
-            await self.dial(token, session, **options)
-        response = refusal.value.response
-        assert response.headers["Content-Type"] == "application/problem+json"
-        return response.status_code
-
-
-@asynccontextmanager
-async def site(**options: Any) -> AsyncIterator[Site]:
-    async with SqliteStore(":memory:") as store:
-        token, record = issue(Role.ADMIN, DEFAULT_TENANT, name="ada")
-        await store.put_token(record)
-        gateway = Gateway(GatewayCore(store), **options)
-        async with (
-            serve(gateway) as url,
-            httpx.AsyncClient(
-                base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False
-            ) as http,
-        ):
-            yield Site(url, store, http)
-
-
-async def hear(connection: ClientConnection, kind: str) -> Any:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while True:
-            frame = json.loads(await connection.recv())
-            if frame["frame"] == kind:
-                return frame
-
-
-async def hear_close(connection: ClientConnection) -> int | None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        try:
-            while True:
-                await connection.recv()
-        except ConnectionClosed as closed:
-            return None if closed.rcvd is None else closed.rcvd.code
-
+from .site import V1, Site, hear, hear_close, site
+from .support import event, events_frame, hello
 
 # --- a session's life ------------------------------------------------------------------------
 
@@ -122,7 +33,7 @@ async def test_a_session_from_its_creation_to_its_ending() -> None:
         runner_token = await gateway.create()
         command = {"type": "turn.start", "id": "c1", "content": "hello"}
         early = await gateway.http.post("/sessions/s/commands", json=command)
-        assert (early.status_code, early.json()) == (202, {"seq": 1, "new": True})
+        assert (early.status_code, early.json()) == (202, {"id": "c1", "seq": 1, "new": True})
         async with gateway.dial(runner_token) as runner:
             assert runner.subprotocol == V1
             await runner.send(hello())
@@ -130,13 +41,13 @@ async def test_a_session_from_its_creation_to_its_ending() -> None:
             (first,) = (await hear(runner, "commands"))["commands"]
             assert (first["id"], first["seq"], first["by"]) == ("c1", 1, "ada")
             again = await gateway.http.post("/sessions/s/commands", json=command)
-            assert again.json() == {"seq": 1, "new": False}
+            assert again.json() == {"id": "c1", "seq": 1, "new": False}
             odd = event(1).replace(": ", ":   ")
             ending = event(2, "session.finished", outcome="completed")
             await runner.send(events_frame(odd, ending))
             assert (await hear(runner, "ack"))["seq"] == 2
             page = await gateway.http.get("/sessions/s/events", params={"since": 0, "limit": 1})
-            assert page.content == b'{"events":[' + odd.encode() + b"]}"
+            assert page.content == b'{"events":[' + odd.encode() + b'],"next":1}'
         shown = (await gateway.http.get("/sessions/s")).json()
         assert (shown["status"], shown["finished"]["outcome"]) == ("finished", "completed")
         rest = await gateway.http.get("/sessions/s/events", params={"since": 1})
@@ -146,12 +57,13 @@ async def test_a_session_from_its_creation_to_its_ending() -> None:
 
 
 async def test_sessions_are_created_with_metadata_and_listed() -> None:
-    """Without an id there is a random one; the rest of the body is kept as it is."""
+    """Without an id there is a random one; the metadata is kept as it is."""
+    metadata = {"title": "T", "labels": ["a"]}
     async with site() as gateway:
-        made = await gateway.http.post("/sessions", json={"title": "T", "labels": ["a"]})
+        made = await gateway.http.post("/sessions", json={"metadata": metadata})
         name = made.json()["id"]
         shown = (await gateway.http.get(f"/sessions/{name}")).json()
-        assert shown["metadata"] == {"title": "T", "labels": ["a"]}
+        assert shown["metadata"] == metadata
         await gateway.create("zz")
         listed = (await gateway.http.get("/sessions", params={"after": name})).json()
         assert [info["id"] for info in listed["sessions"]] == ["zz"]
