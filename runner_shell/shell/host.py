@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..adapter.turn import Turn
 
 
-FLOOD = 16 * 1024
+FLOOD = 64 * 1024
 """An adapter that never awaits its emits can be faster than the main thread for good. From so many
 events on that still cross, each emit leaves the processor to the main thread for a moment: that is
 no pressure of the gateway's, and ends with what was emitted already."""
