@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher, PermissionResultDeny
+from msgspec.structs import replace
 
 from runner_shell import (
     Adapter,
+    AdapterSettings,
     AgentFailed,
     Capabilities,
     Continue,
@@ -25,6 +29,7 @@ from .connection import Connection
 from .conversation import Conversation
 from .mcp import load_servers
 from .memory import Memory
+from .preflight import preflight
 from .questions import RULES, Desk, denying_settings
 from .sdk import versions
 from .settings import ClaudeSettings
@@ -54,6 +59,9 @@ class ClaudeAdapter(Adapter):
 
     def __init__(self, settings: ClaudeSettings) -> None:
         super().__init__(settings)
+        if settings.policy != "defer":
+            # Each session says truly what it can; the contract has it per class only.
+            self.capabilities = replace(self.capabilities, defer=False)  # type: ignore[misc]
         self._session: Session
         self._memory: Memory
         self._conversation: Conversation
@@ -62,6 +70,12 @@ class ClaudeAdapter(Adapter):
         self._denied: tuple[dict[str, Any], str] | None = None
         self._opened = False
         self._warned = False
+
+    @classmethod
+    def preflight(cls, settings: AdapterSettings, *, workspace: Path) -> Iterable[str]:
+        """What keeps Claude from working here: settings, MCP servers, the CLI, its access."""
+        assert isinstance(settings, ClaudeSettings)
+        return preflight(settings, workspace, os.environ)
 
     async def open(self, session: Session) -> None:
         """Check what is set; the CLI starts with the first turn.
@@ -79,7 +93,7 @@ class ClaudeAdapter(Adapter):
         )
         self._desk = Desk(session, self.settings, self._permission_mode, self._called_with)
         self._opened = True
-        self._options(Connection(_ignore, _ignore, _ignore), False)  # what is wrong shows now
+        options.check(self.settings)
 
     async def turn(self, turn: Turn) -> Ending:
         """Say what the user said, and go on until the CLI is at rest.
@@ -241,7 +255,3 @@ class ClaudeAdapter(Adapter):
             self._warned = True
             for code, message in self.settings.warnings():
                 self._conversation.say(events.Warning_(code=code, message=message))
-
-
-def _ignore(_: Any) -> None:
-    """A connection that is never opened hears nothing."""

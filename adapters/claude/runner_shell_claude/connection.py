@@ -89,21 +89,33 @@ class Connection:
         """
         self._client = ClaudeSDKClient(options)
         try:
-            with warnings.catch_warnings():
-                # A tool that is allowed by name asks nobody: that is what was set.
-                warnings.simplefilter("ignore", CanUseToolShadowedWarning)
-                async with asyncio.timeout(seconds):
-                    await self._client.connect()
+            await self._connect(self._client, seconds)
         except CLINotFoundError as error:
             raise ConfigurationError(f"there is no Claude Code to run: {error}") from error
         except TimeoutError as error:
-            await self.kill()
             message = self._told(f"the CLI did not start within {seconds:g} s")
             raise AgentFailed(message, code="cli_start_timeout", retryable=True) from error
         except Exception as error:
             await self.kill()
             raise self._failure(error, "the CLI did not start") from error
         self._reader = asyncio.create_task(self._read(), name="claude-reader")
+
+    async def _connect(self, client: ClaudeSDKClient, seconds: float) -> None:
+        with warnings.catch_warnings():
+            # A tool that is allowed by name asks nobody: that is what was set.
+            warnings.simplefilter("ignore", CanUseToolShadowedWarning)
+            connecting = asyncio.ensure_future(client.connect())
+            try:
+                done, _ = await asyncio.wait({connecting}, timeout=seconds)
+            finally:
+                if not connecting.done():
+                    # Killed first: the SDK's own way out of a start waits for a CLI that hangs.
+                    await processes.end(self.mark, 0.0)
+                    connecting.cancel()
+                    await asyncio.gather(connecting, return_exceptions=True)
+        if not done:
+            raise TimeoutError
+        connecting.result()
 
     async def send(self, message: dict[str, Any]) -> None:
         """Write one user message.

@@ -123,6 +123,16 @@ def build(
     return ClaudeAgentOptions(**(given | _more(settings.options) | callbacks))
 
 
+def check(settings: ClaudeSettings) -> None:
+    """Look for what `build` would refuse.
+
+    Raises:
+        ConfigurationError: `CLAUDE_OPTIONS` or `CLAUDE_AGENTS` is wrong.
+    """
+    _agents(settings.agents)
+    _more(settings.options)
+
+
 def server_rule(rule: str) -> str:
     """A rule for a whole MCP server needs a star: `mcp__git` alone matches no tool."""
     if rule.startswith("mcp__") and "__" not in rule.removeprefix("mcp__"):

@@ -81,6 +81,7 @@ def finished(recorder: Recorder) -> list[tuple[str, Any]]:
 # --- turns -----------------------------------------------------------------------------------
 
 
+@pytest.mark.bounded
 async def test_a_turn_streams_thinking_text_and_tools(
     recorder: Recorder, model: ScriptedModel
 ) -> None:
@@ -121,6 +122,7 @@ async def test_turns_share_a_conversation_and_count_their_own_usage(
     assert {"one", "two"} <= set(model.requests[1].texts())
 
 
+@pytest.mark.bounded
 async def test_a_next_process_resumes_the_conversation(
     recorder: Recorder, model: ScriptedModel
 ) -> None:
@@ -160,6 +162,7 @@ async def test_claude_codes_own_prompt_is_kept(recorder: Recorder, model: Script
     assert len(system) > 2000
 
 
+@pytest.mark.bounded
 async def test_a_repositorys_settings_are_not_loaded(
     recorder: Recorder, model: ScriptedModel
 ) -> None:
@@ -218,6 +221,7 @@ PNG = bytes.fromhex(
 # --- requests --------------------------------------------------------------------------------
 
 
+@pytest.mark.bounded
 async def test_a_denied_tool_does_not_run(recorder: Recorder, model: ScriptedModel) -> None:
     """A no keeps the tool from running, is told to the model, and the turn goes on."""
     model.say(Reply(tools=[bash("touch made")]), Reply("as you wish"))
@@ -253,6 +257,7 @@ async def test_allow_always_holds_for_the_session(recorder: Recorder, model: Scr
     assert not (recorder.workspace / ".claude").exists(), "the repository's settings were written"
 
 
+@pytest.mark.bounded
 async def test_a_question_has_its_options_and_its_answer(
     recorder: Recorder, model: ScriptedModel
 ) -> None:
@@ -307,6 +312,7 @@ async def test_a_policy_decides_where_nobody_is_there(
 # --- deferral --------------------------------------------------------------------------------
 
 
+@pytest.mark.bounded
 @pytest.mark.parametrize(("answer", "made"), [("allow", True), ("deny", False)])
 @pytest.mark.parametrize("allowed", ["", "Bash(touch:*)"])
 async def test_a_deferred_permission_survives_the_process(
@@ -375,6 +381,7 @@ async def test_a_message_in_place_of_an_answer_denies_the_deferred_call(
 # --- interrupts ------------------------------------------------------------------------------
 
 
+@pytest.mark.bounded
 async def test_an_interrupt_in_the_middle_of_a_stream(
     recorder: Recorder, model: ScriptedModel
 ) -> None:
@@ -391,6 +398,7 @@ async def test_an_interrupt_in_the_middle_of_a_stream(
         assert (await recorder.turn(adapter, "again")).outcome == "completed"
 
 
+@pytest.mark.bounded
 async def test_an_interrupt_while_a_permission_is_open(
     recorder: Recorder, model: ScriptedModel
 ) -> None:
@@ -436,6 +444,7 @@ async def test_an_interrupt_while_a_tool_runs(recorder: Recorder, model: Scripte
 # --- sub-agents and background work ----------------------------------------------------------
 
 
+@pytest.mark.bounded
 async def test_a_subagent_is_a_step_with_a_scope(recorder: Recorder, model: ScriptedModel) -> None:
     """A sub-agent's messages and tools carry its step as scope; the turn ends after it."""
     prompt = "Look into the cellar."
@@ -463,6 +472,7 @@ async def test_a_subagent_is_a_step_with_a_scope(recorder: Recorder, model: Scri
     assert ending.usage.input_tokens == 50, "a sub-agent's usage counts"
 
 
+@pytest.mark.bounded
 async def test_background_work_wakes_a_turn(recorder: Recorder, model: ScriptedModel) -> None:
     """A command in the background outlives its turn; its end asks for another one."""
     command = bash("until [ -e go ]; do sleep 0.1; done", run_in_background=True)
@@ -508,6 +518,7 @@ async def test_background_work_does_not_end_a_users_turn(
 # --- failures --------------------------------------------------------------------------------
 
 
+@pytest.mark.bounded
 async def test_a_401_is_a_failure(
     recorder: Recorder, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -560,6 +571,7 @@ async def test_a_cut_stream_is_begun_anew(recorder: Recorder, model: ScriptedMod
     assert recorder.open_things() == []
 
 
+@pytest.mark.bounded
 async def test_a_budget_stops_the_turn(recorder: Recorder, model: ScriptedModel) -> None:
     """A budget that is used up ends the turn as a failure that says so."""
     model.say(*[Reply(tools=[bash("true")], output_tokens=100_000)] * 3, Reply("done"))
@@ -583,6 +595,7 @@ async def test_too_many_steps_stop_the_turn(recorder: Recorder, model: ScriptedM
     assert error.code == "max_turns"
 
 
+@pytest.mark.bounded
 async def test_a_killed_cli_goes_on_in_a_new_one(recorder: Recorder, model: ScriptedModel) -> None:
     """A CLI that dies while the model speaks is started again in the same turn, once."""
     model.say(Reply("hello"), Reply("one two three four", hold_after=1), Reply("as I said"))
@@ -598,6 +611,7 @@ async def test_a_killed_cli_goes_on_in_a_new_one(recorder: Recorder, model: Scri
     assert recorder.open_things() == []
 
 
+@pytest.mark.bounded
 async def test_a_cli_killed_at_work_fails_the_turn_and_leaves_no_process(
     recorder: Recorder, model: ScriptedModel
 ) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from . import wire
 from .script import ApiError, Reply, Scripted
 
 WAIT_SECONDS = 120.0
 """Ends a hang: a stream that nobody releases, a request that never comes."""
+
+_LOOK_SECONDS = 0.05
+"""How often a stream that holds looks whether anybody still listens."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,18 @@ class ModelRequest:
         return [one for one in self.body.get("messages", []) if one.get("role") == role]
 
 
+Script: TypeAlias = Sequence[Scripted] | Callable[[ModelRequest], Scripted]
+"""Replies in their order, or a function that chooses one for each request."""
+
+
 class ScriptedModel:
     """Answers each request for a message with the next reply of a script.
 
     A conversation is found by what its last user message says: `conversations` gives the replies
     for each text that such a message may contain, which tells a sub-agent's requests from its
     parent's. What no text fits gets the next of `replies`. Past a script's end the answer is an
-    error that is not retried, kept in `overruns`.
+    error that is not retried, kept in `overruns`. A function in place of a script is given each
+    request and has no end.
 
     Use it as a context manager, from any thread or loop.
 
@@ -80,15 +89,15 @@ class ScriptedModel:
 
     def __init__(
         self,
-        replies: Sequence[Scripted] = (),
+        replies: Script = (),
         *,
-        conversations: Mapping[str, Sequence[Scripted]] | None = None,
+        conversations: Mapping[str, Script] | None = None,
     ) -> None:
         self.requests: list[ModelRequest] = []
         self.overruns: list[str] = []
         self.url = ""
-        self._scripts: dict[str, list[Scripted]] = {"": list(replies)}
-        self._scripts |= {key: list(value) for key, value in (conversations or {}).items()}
+        scripts = {"": replies, **(conversations or {})}
+        self._scripts = {key: _script(given) for key, given in scripts.items()}
         self._news = threading.Condition()
         self._released = 0
         self._holding = 0
@@ -140,7 +149,10 @@ class ScriptedModel:
             to: The part of the user's message that they answer.
         """
         with self._news:
-            self._scripts.setdefault(to, []).extend(replies)
+            script = self._scripts.setdefault(to, [])
+            if callable(script):
+                raise TypeError(f"a function answers {to!r}; nothing can be added to it")
+            script.extend(replies)
 
     def release(self) -> None:
         """Let one stream that holds (`Reply.hold_after`), or the next that will, go on."""
@@ -177,18 +189,25 @@ class ScriptedModel:
             self.requests.append(request)
             self._news.notify_all()
             key = self._conversation(request)
-            if self._scripts[key]:
-                return self._scripts[key].pop(0)
+            script = self._scripts[key]
+            if callable(script):
+                return script(request)
+            if script:
+                return script.pop(0)
             problem = f"the script {key!r} has no reply left"
             self.overruns.append(problem)
             return ApiError(400, problem)
 
-    def hold(self) -> bool:
-        """Wait for a release; False where the model was closed instead."""
+    def hold(self, client: socket.socket) -> bool:
+        """Wait for a release; False where the model was closed or the client went away."""
+        until = time.monotonic() + WAIT_SECONDS
         with self._news:
             self._holding += 1
             self._news.notify_all()
-            self._news.wait_for(lambda: self._released or self._closed, WAIT_SECONDS)
+            while not (self._released or self._closed or _gone(client)):
+                if time.monotonic() > until:
+                    break
+                self._news.wait(_LOOK_SECONDS)
             self._holding -= 1
             if self._closed or not self._released:
                 return False
@@ -272,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if deltas == reply.cut_after:
                     self._cut()
                     return False
-                if deltas == reply.hold_after and not self.server.model.hold():
+                if deltas == reply.hold_after and not self.server.model.hold(self.connection):
                     return False
                 deltas += 1
                 if reply.delta_seconds:
@@ -301,6 +320,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def _script(given: Script) -> list[Scripted] | Callable[[ModelRequest], Scripted]:
+    return given if callable(given) else list(given)
+
+
+def _gone(client: socket.socket) -> bool:
+    try:
+        readable, _, _ = select.select([client], [], [], 0)
+        return bool(readable) and client.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return True
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:
