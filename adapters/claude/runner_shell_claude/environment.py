@@ -1,17 +1,23 @@
 """The CLI's environment: only what it needs. Pure.
 
-The SDK hands the runner's whole environment to the CLI, and the CLI to every tool. A variable can
-be blanked there but not taken out, so everything that is not on the list is blank.
+The SDK hands the runner's whole environment to the CLI, and the CLI to every tool; its options can
+blank a variable but not take it out, and a blank `GIT_DIR` or `GIT_SSL_CAINFO` breaks git. So the
+CLI is started by a script of two lines that takes them out, which holds names and no values.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 _NAMES = frozenset(
     {
         "ALL_PROXY",
+        "AWS_CA_BUNDLE",
         "COLORTERM",
+        "CURL_CA_BUNDLE",
+        "GIT_SSL_CAINFO",
         "HOME",
         "HTTPS_PROXY",
         "HTTP_PROXY",
@@ -22,6 +28,7 @@ _NAMES = frozenset(
         "NODE_EXTRA_CA_CERTS",
         "NO_PROXY",
         "PATH",
+        "PIP_CERT",
         "PWD",
         "REQUESTS_CA_BUNDLE",
         "SHELL",
@@ -46,8 +53,8 @@ _PROVIDERS = {
 _RUNNERS_OWN = frozenset({"CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"})
 
 
-def blanked(environ: Mapping[str, str], passed: Iterable[str]) -> dict[str, str]:
-    """The variables to blank, as the SDK's `env` option takes them.
+def removed(environ: Mapping[str, str], passed: Iterable[str]) -> list[str]:
+    """The variables that the CLI is not to have.
 
     Args:
         environ: The runner's environment.
@@ -60,12 +67,18 @@ def blanked(environ: Mapping[str, str], passed: Iterable[str]) -> dict[str, str]
         if _on(environ.get(switch))
         for prefix in prefixes
     )
-    return {
-        name: ""
+    return sorted(
+        name
         for name in environ
         if name in _RUNNERS_OWN
         or not (name in allowed or name.upper() in _NAMES or name.startswith(prefixes))
-    }
+    )
+
+
+def starter(cli: Path, without: Iterable[str]) -> str:
+    """A script that runs a CLI without these variables."""
+    unset = " ".join(f"-u {shlex.quote(name)}" for name in without)
+    return f'#!/bin/sh\nexec env {unset} {shlex.quote(str(cli))} "$@"\n'
 
 
 def _on(value: str | None) -> bool:

@@ -11,7 +11,8 @@ from claude_agent_sdk import AgentDefinition, ClaudeAgentOptions
 
 from runner_shell import ConfigurationError
 
-from .environment import blanked
+from .environment import removed, starter
+from .sdk import find_cli
 from .settings import ClaudeSettings
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -114,7 +115,7 @@ def build(
         "include_hook_events": settings.hook_events,
         "forward_subagent_text": True,
         "max_buffer_size": MAX_FRAME_BYTES,
-        "cli_path": settings.cli,
+        "cli_path": _cli(settings, config_dir, environ),
     }
     if fork_from:
         given |= {"resume": fork_from, "fork_session": True, "session_id": session}
@@ -160,7 +161,16 @@ def _environment(
         own["ANTHROPIC_BASE_URL"] = settings.anthropic_base_url
     if settings.max_output_tokens is not None:
         own["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] = str(settings.max_output_tokens)
-    return blanked(environ, settings.pass_environment) | own
+    return own
+
+
+def _cli(settings: ClaudeSettings, config_dir: Path, environ: Mapping[str, str]) -> Path:
+    """What starts the CLI without the variables that it is not to have."""
+    script = config_dir / "start-cli"
+    without = removed(environ, settings.pass_environment)
+    script.write_text(starter(settings.cli or find_cli(), without), encoding="utf-8")
+    script.chmod(0o700)
+    return script
 
 
 def _system_prompt(settings: ClaudeSettings) -> Any:

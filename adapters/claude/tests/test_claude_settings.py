@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from claude_agent_sdk import ClaudeAgentOptions
 from runner_shell_claude import ClaudeSettings, options
-from runner_shell_claude.environment import blanked
+from runner_shell_claude.environment import removed
 from runner_shell_claude.mcp import load_servers
 from runner_shell_claude.preflight import preflight
 
@@ -21,6 +21,7 @@ def settings(**environment: str) -> ClaudeSettings:
 
 
 def build(tmp_path: Path, /, resume: bool = False, **environment: str) -> ClaudeAgentOptions:
+    (tmp_path / "state").mkdir(exist_ok=True)
     return options.build(
         settings(**environment),
         workspace=tmp_path,
@@ -136,7 +137,7 @@ def test_a_cli_that_is_not_there_is_told_before_anything_runs(tmp_path: Path) ->
 
 
 def test_only_what_the_cli_needs_is_passed() -> None:
-    """Every variable that is not on the list is blank; a provider's only where it is in use."""
+    """Every variable that is not on the list is taken out; a provider's only where it is in use."""
     environ = {
         "PATH": "/bin",
         "https_proxy": "p",
@@ -145,18 +146,17 @@ def test_only_what_the_cli_needs_is_passed() -> None:
         "GITHUB_TOKEN": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
     }
-    assert set(blanked(environ, ())) == {
+    assert set(removed(environ, ())) == {
         "DATABASE_PASSWORD",
         "GITHUB_TOKEN",
         "AWS_SECRET_ACCESS_KEY",
     }
-    assert set(blanked(environ, ("GITHUB_TOKEN",))) == {
+    assert set(removed(environ, ("GITHUB_TOKEN",))) == {
         "DATABASE_PASSWORD",
         "AWS_SECRET_ACCESS_KEY",
     }
     with_bedrock = environ | {"CLAUDE_CODE_USE_BEDROCK": "1"}
-    assert set(blanked(with_bedrock, ())) == {"DATABASE_PASSWORD", "GITHUB_TOKEN"}
-    assert set(blanked(environ, ()).values()) == {""}
+    assert set(removed(with_bedrock, ())) == {"DATABASE_PASSWORD", "GITHUB_TOKEN"}
 
 
 # --- MCP -------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ async def test_the_cli_and_its_tools_see_no_other_variable(
     ((status, output),) = finished(recorder)
     assert status == "ok"
     assert "visible-enough" in output
-    assert "hunter2" not in output
+    assert "COMPANY_SECRET" not in output
 
 
 async def test_attachments_are_content_blocks(recorder: Recorder, model: ScriptedModel) -> None:
