@@ -154,14 +154,14 @@ class Conversation:
         if self._interrupted is not None and self._rest.result is None:
             return Found("interrupted", self._interrupted)
         found = Found("completed") if self._rest.result is None else ending_of(self._rest.result)
-        if self._interrupted is not None and found.outcome in ("interrupted", "failed"):
+        if self._interrupted is not None and found.outcome not in ("completed", "waiting"):
             return Found("interrupted", self._interrupted)
         return found
 
     def finish(self, found: Found) -> Ending:
         """Say what is left to say of the turn, and give its ending."""
         waiting = found.outcome == "waiting"
-        cancelled = found.outcome in ("interrupted", "failed")
+        cancelled = found.outcome not in ("completed", "waiting")
         self.say(*self.translator.close(cancelled=cancelled, keep_calls=waiting))
         if waiting:
             calls = {id: call.scope for id, call in self.translator.calls.items()}

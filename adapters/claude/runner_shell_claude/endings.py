@@ -14,7 +14,7 @@ from runner_shell import events
 
 from .sdk import Frame
 
-Outcome = Literal["completed", "failed", "interrupted", "waiting"]
+Outcome = Literal["completed", "failed", "interrupted", "waiting", "budget_exhausted"]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -87,7 +87,8 @@ def _failure(result: Frame, reason: str) -> Found:
         # An API error without a status is a connection that failed.
         retryable = reason in _RETRYABLE_REASONS or reason == "api_error"
     message = _text(result) or _SAID.get(code) or code.replace("_", " ")
-    return Found("failed", message, events.Error(code=code, message=message, retryable=retryable))
+    outcome: Outcome = "budget_exhausted" if code == "budget_exhausted" else "failed"
+    return Found(outcome, message, events.Error(code=code, message=message, retryable=retryable))
 
 
 def _code(result: Frame, reason: str) -> str:

@@ -89,7 +89,7 @@ def test_a_deferred_call_is_waited_for() -> None:
         ({"subtype": "error_max_turns", "is_error": True}, "failed", "max_turns", False),
         (
             {"subtype": "error_max_budget_usd", "is_error": True},
-            "failed",
+            "budget_exhausted",
             "budget_exhausted",
             False,
         ),

@@ -14,6 +14,7 @@ from runner_shell_claude import ClaudeAdapter, processes
 from runner_shell_claude.testing.recorder import Recorder
 
 from runner_shell import AgentFailed, ConfigurationError, events
+from runner_shell.testing.hosting import host
 
 SCRIPT = """\
 #!{python} -SE
@@ -49,12 +50,17 @@ def recorder(tmp_path: Path) -> Recorder:
     return Recorder(tmp_path)
 
 
+def write_cli(path: Path, body: str) -> Path:
+    """The script, to be started in place of Claude Code."""
+    path.write_text(SCRIPT.format(python=sys.executable, body=body))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
 @asynccontextmanager
 async def stubbed(recorder: Recorder, body: str, **more: str) -> AsyncIterator[ClaudeAdapter]:
     """An adapter whose CLI is this script."""
-    cli = recorder.state_dir / "cli"
-    cli.write_text(SCRIPT.format(python=sys.executable, body=body))
-    cli.chmod(cli.stat().st_mode | stat.S_IXUSR)
+    cli = write_cli(recorder.state_dir / "cli", body)
     adapter = await recorder.adapter(CLAUDE_CLI=str(cli), **more)
     try:
         yield adapter
@@ -136,6 +142,18 @@ async def test_nothing_that_a_cli_started_outlives_it(recorder: Recorder) -> Non
         while len(processes.marked(connection.mark)) < 4:  # noqa: ASYNC110 — /proc tells nobody
             await asyncio.sleep(0.02)
     assert processes.marked(connection.mark) == []
+
+
+async def test_a_budget_that_is_used_up_exits_with_124(tmp_path: Path) -> None:
+    """The session's outcome is `budget_exhausted`, and its exit code says so."""
+    body = (
+        "say(type='result', subtype='error_max_budget_usd', is_error=True,\n"
+        "    user_message_uuids=[begin()])\nstate('idle')\nbegin()"
+    )
+    cli = write_cli(tmp_path / "cli", body)
+    async with host(ClaudeAdapter, prompt="hi", environment={"CLAUDE_CLI": str(cli)}) as session:
+        verdict = await session.end()
+    assert (verdict.outcome, verdict.exit_code) == ("budget_exhausted", 124)
 
 
 async def test_a_frame_of_many_megabytes_passes(recorder: Recorder) -> None:

@@ -578,7 +578,7 @@ async def test_a_budget_stops_the_turn(recorder: Recorder, model: ScriptedModel)
     recorder.person = answered("allow")
     async with running(recorder, model, CLAUDE_MAX_BUDGET_USD="0.1") as adapter:
         ending = await recorder.turn(adapter, "go")
-    assert ending.outcome == "failed"
+    assert ending.outcome == "budget_exhausted"
     (error,) = recorder.of(events.Error)
     assert error.code == "budget_exhausted"
     assert len(model.requests) == 1
