@@ -10,7 +10,8 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos bench-redaction fuzz docs-gaps
+.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos bench-redaction fuzz docs-gaps \
+	test-claude test-claude-bounded demo-claude canary
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -58,6 +59,23 @@ test: setup ## Every test
 
 test-quick: setup ## The tests without real processes and wheels
 	$(BIN)/pytest -m "not slow"
+
+test-claude: setup ## Every test of the Claude adapter on the real CLI (no key, no network)
+	$(BIN)/pytest adapters/claude/tests_cli
+
+test-claude-bounded: setup ## The part of it that CI runs
+	$(BIN)/pytest -m bounded adapters/claude/tests_cli
+
+SDK ?=
+canary: setup ## Run the Claude adapter's whole suite against another SDK (SDK=0.2.190)
+	@test -n "$(SDK)" || { echo "canary: name a version, such as make canary SDK=0.2.190" >&2; exit 2; }
+	@uv=$$($(PYTHON) .ci/bootstrap_uv.py) && "$$uv" venv --quiet --clear --python "$$(command -v $(PYTHON))" build/canary && \
+		"$$uv" pip install --quiet --python build/canary/bin/python \
+			-e ".[gateway,testing]" -e adapters/claude "claude-agent-sdk==$(SDK)"
+	build/canary/bin/python -m pytest adapters/claude/tests adapters/claude/tests_cli
+
+demo-claude: setup ## The real Claude Code mends a failing test, with a scripted model and no key
+	@$(BIN)/python docs/examples/claude_fix/demo.py
 
 demo: setup ## A LangGraph agent reports on a repository (REPO=path or URL, this one by default)
 	@$(BIN)/python docs/examples/repo_report/demo.py "$(REPO)"

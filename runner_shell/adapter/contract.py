@@ -69,14 +69,17 @@ class Continue(Struct, frozen=True, kw_only=True):
 
 
 TurnInput: TypeAlias = UserMessage | Continue
-EndingOutcome: TypeAlias = Literal["completed", "failed", "interrupted", "waiting"]
+EndingOutcome: TypeAlias = Literal[
+    "completed", "failed", "interrupted", "waiting", "budget_exhausted"
+]
 
 
 class Ending(Struct, frozen=True):
     """How a turn ended, in the adapter's honest words.
 
     Attributes:
-        outcome: `waiting` leaves deferrable questions open and ends the turn.
+        outcome: `waiting` leaves deferrable questions open and ends the turn; `budget_exhausted`
+            is a failure that the framework's own limit of cost brought about.
         reason: Why, for a person; required by good manners unless completed.
         usage: What the turn used, where known.
     """

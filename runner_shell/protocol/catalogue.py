@@ -41,6 +41,7 @@ EVENTS: dict[str, EventType] = {
     "step.started": EventType(events.StepStarted, "experimental"),
     "step.progress": EventType(events.StepProgress, "experimental"),
     "step.finished": EventType(events.StepFinished, "experimental"),
+    "plan.updated": EventType(events.PlanUpdated, "experimental"),
     "request.opened": EventType(events.RequestOpened, "stable"),
     "request.closed": EventType(events.RequestClosed, "stable"),
     "usage.updated": EventType(events.UsageUpdated, "stable"),
@@ -57,7 +58,6 @@ EVENTS: dict[str, EventType] = {
 RESERVED_EVENTS: tuple[str, ...] = (
     "state.snapshot",
     "state.patch",
-    "plan.updated",
     "repo.ready",
     "repo.pushed",
     "pull_request.opened",
@@ -73,6 +73,7 @@ COMMANDS: dict[str, type[commands.Command]] = {
     "session.stop": commands.SessionStop,
     "settings.update": commands.SettingsUpdate,
     "adapter.call": commands.AdapterCall,
+    "files.rewind": commands.FilesRewind,
 }
 
 RESERVED_COMMANDS: tuple[str, ...] = (
@@ -81,7 +82,6 @@ RESERVED_COMMANDS: tuple[str, ...] = (
     "workflow.change",
     "state.get",
     "state.fork",
-    "files.rewind",
 )
 """Known names that no part of this version carries out: each is answered `not_supported`."""
 

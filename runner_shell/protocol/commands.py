@@ -99,6 +99,16 @@ class SettingsUpdate(Command, frozen=True, kw_only=True, tag="settings.update"):
     settings: dict[str, JSON]
 
 
+class FilesRewind(Command, frozen=True, kw_only=True, tag="files.rewind"):
+    """Put the agent's files back to what they were before a turn; the conversation goes on.
+
+    Attributes:
+        turn: Id of the turn.
+    """
+
+    turn: str
+
+
 class SecretAdd(Struct, frozen=True, kw_only=True, tag_field="type", tag="secret.add"):
     """Add a value that must not cross; unnumbered and never stored.
 

@@ -315,13 +315,41 @@ class StepFinished(Event, frozen=True, kw_only=True, tag="step.finished"):
 
     Attributes:
         id: The step's id.
-        status: How; `waiting` where it stands at a question and will run again.
+        status: How; `waiting` where it stands at a question and will run again, or goes on by
+            itself after its turn.
         error: The error's text where `status` is `error`.
     """
 
     id: str
     status: Literal["ok", "error", "cancelled", "waiting"] = "ok"
     error: str = ""
+
+
+# --- plan ------------------------------------------------------------------------------------
+
+
+class PlanEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that the agent means to do.
+
+    Attributes:
+        id: The framework's id of it, where it has one.
+        text: What is to be done.
+        status: How far it is.
+    """
+
+    id: str = ""
+    text: str
+    status: Literal["pending", "in_progress", "completed"] = "pending"
+
+
+class PlanUpdated(Event, frozen=True, kw_only=True, tag="plan.updated"):
+    """The agent's plan, whole: it takes the place of the one before.
+
+    Attributes:
+        entries: What it means to do, in its order.
+    """
+
+    entries: tuple[PlanEntry, ...]
 
 
 # --- request ---------------------------------------------------------------------------------

@@ -192,9 +192,10 @@ def _values() -> Iterator[str]:
     yield "## Values"
     yield "### Any JSON"
     yield docstrings.constants(events)["JSON"]
-    yield "### Usage"
-    yield docstrings.summary(events.Usage)
-    yield from _fields(docstrings.fields(events.Usage))
+    for value in (events.PlanEntry, events.Usage):
+        yield f"### {value.__name__}"
+        yield docstrings.summary(value)
+        yield from _fields(docstrings.fields(value))
 
 
 def _fields(fields: Iterable[docstrings.Field]) -> Iterator[str]:

@@ -116,6 +116,7 @@ async def test_a_command_needs_what_its_type_needs() -> None:
         "request.answer": {"request": "q", "answer": True},
         "settings.update": {"settings": {}},
         "adapter.call": {"method": "m"},
+        "files.rewind": {"turn": "t"},
     }
     (submit,) = [row for row in http_endpoints() if row.operation == "submit"]
     async with callers() as gateway:
