@@ -242,7 +242,7 @@ class Outlet:
 
     def _ids(self, value: JSON) -> JSON:
         if isinstance(value, list | tuple):
-            return [self._ids(item) for item in value]
+            return type(value)(map(self._ids, value))  # a list where a tuple was counts as changed
         return self._redactor.identifier(value) if isinstance(value, str) else value
 
     def _stream(self, message: str, part: str | int) -> RedactingStream:
