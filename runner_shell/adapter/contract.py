@@ -141,6 +141,7 @@ class Adapter(ABC):
 
         Raises:
             NotSupported: It cannot; the reply is `command.failed{not_supported}`.
+            AgentFailed: It failed; the reply is `command.failed` with this code.
         """
         raise NotSupported(f"{self.name} does not carry out this command: {command.id}")
 
