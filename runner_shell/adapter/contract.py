@@ -168,5 +168,9 @@ class Adapter(ABC):
         return ()
 
     def describe(self) -> dict[str, JSON]:
-        """What `session.started` says of this adapter, such as a model or a graph's name."""
+        """What `session.started` says of this adapter, such as a model or a graph's name.
+
+        Called once before `open` and again after it; an adapter that asks somebody while it opens
+        is announced with the first.
+        """
         return {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import operator
 import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage
@@ -300,3 +302,31 @@ def _time_travel() -> Any:
 
 
 time_travel = _time_travel()
+
+
+# --- three nodes, one of which may block -----------------------------------------------------
+
+
+def note(name: str) -> None:
+    """Write down that a node began, where a kill does not reach."""
+    with Path(os.environ["NODES_FILE"]).open("a") as file:
+        file.write(f"{name}\n")
+
+
+def _three_nodes() -> Any:
+    def node(name: str) -> Any:
+        async def run(state: Plain) -> Any:
+            note(name)
+            if os.environ["BLOCK"] == name:
+                await asyncio.Event().wait()
+            return {"count": state.get("count", 0) + 1}
+
+        return run
+
+    builder = StateGraph(Plain)
+    builder.add_sequence([(name, node(name)) for name in ("first", "second", "third")])
+    builder.add_edge(START, "first")
+    return builder.compile()
+
+
+three_nodes = _three_nodes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,28 @@ class Running:
     def __init__(self, launch: Launcher, gateway: RealGateway, graph: str, **more: str) -> None:
         self.id, token = gateway.create()
         self._gateway = gateway
+        self._launch = launch
         self._commands = 0
-        self.process: Started = launch.container(
-            RUNNER_ADAPTER="langgraph",
-            RUNNER_GATEWAY=gateway.url,
-            SESSION_ID=self.id,
-            BOT_TOKEN=token,
-            GRAPH=f"{GRAPHS}/{graph}",
-            PYTHONPATH=GRAPHS,
-            **{"PROMPT": "one three"} | more,
-        )
+        self._environment = {
+            "RUNNER_ADAPTER": "langgraph",
+            "RUNNER_GATEWAY": gateway.url,
+            "SESSION_ID": self.id,
+            "BOT_TOKEN": token,
+            "GRAPH": f"{GRAPHS}/{graph}",
+            "PYTHONPATH": str(GRAPHS),
+            "PROMPT": "one three",
+            **more,
+        }
+        self.process: Started = launch.container(**self._environment)
+
+    def kill(self) -> None:
+        """Kill the runner, without a word."""
+        os.kill(self.process.runner, signal.SIGKILL)
+        self.process.wait()
+
+    def restart(self, **more: str) -> None:
+        """Start the next process of the same session, on the same state directory."""
+        self.process = self._launch.container(**self._environment | more)
 
     def end(self) -> int:
         """Wait for the process's own end; its exit code."""
@@ -98,6 +111,18 @@ def test_react(run: Any) -> None:
     assert whole[2] == '{"a": 6, "b": 7}'
     assert session.of("usage.updated")[-1]["by_model"]["scripted"]["input_tokens"] == 14
     assert session.of("checkpoint.saved")[-1].get("next", []) == []
+    [started] = session.of("session.started")
+    said = started["description"]
+    assert [node["id"] for node in said["nodes"]] == ["__start__", "agent", "tools", "__end__"]
+    assert {"source": "tools", "target": "agent", "conditional": False, "label": ""} in said[
+        "edges"
+    ]
+    assert said["mermaid"].startswith("---")
+    assert "messages" in said["input_schema"]["properties"]
+    assert said["durable"]
+    drawn = {node["name"] for node in said["nodes"]}
+    assert {event["name"] for event in session.of("step.started")} <= drawn, "to light a node up"
+    assert [event["data"]["run_id"] for event in session.of("custom")]
 
 
 def test_map_reduce(run: Any) -> None:
@@ -267,3 +292,39 @@ def test_time_travel(run: Any) -> None:
     assert session.command("state.get")["result"]["values"]["count"] == 50
     session.command("session.end")
     assert session.end() == 0
+
+
+# --- kill and resume -------------------------------------------------------------------------
+
+
+def lines(file: Path) -> list[str]:
+    """What the nodes wrote: each when it began."""
+    return file.read_text().split() if file.exists() else []
+
+
+def test_a_runner_killed_in_a_node_goes_on_from_there(run: Any, tmp_path: Path) -> None:
+    """`kill -9` in the middle of a node: the next runner runs that node again, none before it."""
+    journal = tmp_path / "nodes"
+    session = run("real_graphs.py:three_nodes", NODES_FILE=str(journal), BLOCK="second")
+    eventually(lambda: lines(journal) == ["first", "second"], "the second node")
+    session.kill()
+    session.restart(BLOCK="")
+    assert session.end() == 0
+    assert lines(journal) == ["first", "second", "second", "third"]
+    outcomes = [event["outcome"] for event in session.of("turn.finished")]
+    assert outcomes[-1] == "completed"
+    assert session.of("session.started")[-1]["resumed"]
+    assert session.state()["count"] == 3
+
+
+def test_a_question_is_answered_after_the_runner_was_killed(run: Any) -> None:
+    """Parallel questions that stood open when the runner died are answered to the next one."""
+    session = run("real_graphs.py:parallel_interrupts")
+    session.several("request.opened", 2)
+    session.answer("ada, is it good?", "good")
+    session.kill()
+    session.restart()
+    session.answer("bob, is it good?", "bad")
+    assert session.end() == 0
+    assert len(session.of("request.opened")) == 2, "nobody is asked twice"
+    assert sorted(session.state()["said"]) == ["ada: good", "bob: bad"]
