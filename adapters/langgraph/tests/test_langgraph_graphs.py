@@ -147,10 +147,12 @@ def test_supervisor(run: Any) -> None:
 
 
 def test_human_in_the_loop(run: Any) -> None:
-    """Each action is a permission; one is approved, one edited, and that is what runs."""
+    """Each action is a permission: a wrong decision is refused, one approved, one edited."""
     session = run("real_agents.py:human_in_the_loop")
     first, second = session.several("request.opened", 2)
     assert (first["kind"], first["body"]["args"]) == ("permission", {"path": "/a"})
+    refused = session.command("request.answer", request=first["id"], answer={"type": "edit"})
+    assert (refused["code"], "edited_action" in refused["message"]) == ("invalid", True)
     session.command("request.answer", request=first["id"], answer="approve")
     edited = {"type": "edit", "edited_action": {"name": "remove", "args": {"path": "/tmp/b"}}}
     session.command("request.answer", request=second["id"], answer=edited)
