@@ -344,7 +344,9 @@ def _misfit(request: Request, value: JSON) -> str:
     if error is None:
         return ""
     place = error.json_path.removeprefix("$")
-    return f"the answer does not fit its schema{f' at {place}' if place else ''}: {error.message}"
+    wanted = request.schema.get("description")
+    said = f"the answer does not fit its schema{f' at {place}' if place else ''}: {error.message}"
+    return f"{said}. Wanted: {wanted}" if wanted else said
 
 
 def _not_an_option(request: Request, value: JSON) -> str:

@@ -147,6 +147,9 @@ def _approval(id: str, value: Mapping[str, events.JSON], schema: object) -> Ques
 DECISIONS = ("approve", "reject", "edit", "respond")
 """What the middleware knows."""
 
+WHOLE = {"edit": '"edited_action": {"name", "args"}', "respond": '"message"'}
+"""What the other decisions need, in words for a person."""
+
 SHORT = {"approve": ("approve", "allow", True), "reject": ("reject", "deny", False)}
 """Other ways to say a decision that needs no more words."""
 
@@ -186,7 +189,15 @@ def _decision_schema(allowed: Sequence[events.JSON]) -> dict[str, events.JSON]:
         }
         for decision in allowed
     ]
-    return {"anyOf": [*([{"enum": short}] if short else []), *whole]}
+    said = [
+        str(decision) if str(decision) in SHORT else f'{{"type": "{decision}", {WHOLE[decision]}}}'
+        for decision in allowed
+        if str(decision) in SHORT or decision in WHOLE
+    ]
+    return {
+        "description": ", ".join(said),
+        "anyOf": [*([{"enum": short}] if short else []), *whole],
+    }
 
 
 def _decisions(answers: Sequence[Answer]) -> events.JSON:
