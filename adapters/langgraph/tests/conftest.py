@@ -1,9 +1,7 @@
-"""Runs `async def` tests within a deadline; real processes, as the core's own tests start them."""
+"""Runs `async def` tests; real processes, as the core's own tests start them."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,27 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
+from async_tests import pytest_pyfunc_call  # noqa: F401 — a hook
 from real_processes import Launcher, RealGateway, launcher
-
-TEST_SECONDS = 120.0
-"""Ends a hang; nothing is judged by it."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test in a fresh event loop."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = inspect.signature(pyfuncitem.obj).parameters
-    arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    asyncio.run(_within(pyfuncitem.obj, arguments))
-    return True
-
-
-async def _within(test: object, arguments: dict[str, object]) -> None:
-    assert callable(test)
-    async with asyncio.timeout(TEST_SECONDS):
-        await test(**arguments)
 
 
 @pytest.fixture
