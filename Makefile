@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos bench-redaction fuzz docs-gaps test-postgres
+.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos bench-redaction fuzz docs-gaps test-postgres bench-langgraph
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -90,6 +90,8 @@ PROCESSES ?= 2
 
 fuzz: setup ## Try to make a secret leak (TRIALS=10000000 SEED=1 PROCESSES=2)
 	$(BIN)/python -m tests.fuzz --trials $(TRIALS) --seed $(or $(SEED),1) --processes $(PROCESSES)
+bench-langgraph: setup ## Measure the LangGraph adapter beside a bare astream loop
+	$(BIN)/python -m tests.bench.stream
 
 clean: ## Remove what set-up and the demo made
 	rm -rf $(VENV) .tools .demo dist build
