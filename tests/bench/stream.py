@@ -1,7 +1,8 @@
 """What the LangGraph adapter costs per part, beside a bare `astream` loop, in one run.
 
 `python -m tests.bench.stream [--words N] [--rounds N]`. Three ways of running the same graph, one
-after another in each round, and of each the best round: a bare loop; the adapter, its events counted; the adapter in a real shell, with a gateway in memory that stores them.
+after another in each round, and of each the best turn: a bare loop; the adapter, its events
+counted; the adapter in a real shell, with a gateway in memory that stores them.
 """
 
 from __future__ import annotations

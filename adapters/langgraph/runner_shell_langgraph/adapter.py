@@ -113,7 +113,7 @@ class LangGraphAdapter(Adapter):
             threads=self._node_threads(),
         )
         await self._refuse_unreadable()
-        self._description = await _describe(graph)
+        self._description = await self._describe(graph)
 
     async def turn(self, turn: Turn) -> Ending:
         """Run the graph until it is at rest, asking its questions on the way.
@@ -210,6 +210,19 @@ class LangGraphAdapter(Adapter):
             raise ConfigurationError(
                 f"the session's checkpoints cannot be read: {error}; is LANGGRAPH_AES_KEY the key "
                 "that they were written with?"
+            ) from error
+
+    async def _describe(self, graph: AnyGraph) -> dict[str, events.JSON]:
+        if isinstance(graph, Pregel):
+            return await _describe(graph)
+        from httpx import HTTPError
+
+        try:
+            return await _describe(graph)
+        except HTTPError as error:
+            raise ConfigurationError(
+                f"the LangGraph server {self.settings.langgraph_url} does not show the graph "
+                f"{self.settings.remote_id!r}: {type(error).__name__}: {error}"
             ) from error
 
     def _node_threads(self) -> NodeThreads:
