@@ -30,8 +30,8 @@ def find(
     """Import a module and return the variable that the reference names.
 
     Args:
-        reference: `./file.py:variable` or `package.module:variable`. Without `:variable` it is the
-            variable `preferred`, or the module's only graph.
+        reference: `./file.py:variable` or `package.module:variable`. Of a file alone it is the
+            variable `preferred`, or its only graph.
         workspace: The agent's directory; code in it is data, not configuration.
         allow_workspace: Import from the workspace all the same.
         base: Where a relative file starts from; the process's directory unless given.
@@ -42,14 +42,14 @@ def find(
             be imported, with file, line and cause.
     """
     target, separator, variable = reference.rpartition(":")
-    if not separator:
-        target, variable = variable, preferred
+    if not separator and _is_file(reference):
+        target, variable = reference, preferred
     elif not target or not variable:
         raise ConfigurationError(
             f"GRAPH={reference!r} is not a reference to a graph; write ./file.py:variable or "
             "package.module:variable"
         )
-    from_file = "/" in target or target.endswith(".py")
+    from_file = _is_file(target)
     spec = _file_spec(target, base or Path.cwd()) if from_file else _module_spec(target)
     if not allow_workspace:
         refuse_within(workspace, target, spec.origin, *(spec.submodule_search_locations or ()))
@@ -95,6 +95,10 @@ def cause_of(error: BaseException) -> str:
     ]
     own = [frame for frame in frames if not _is_library(frame.filename)]
     return f"{own[-1].filename}:{own[-1].lineno}: {said}" if own else said
+
+
+def _is_file(target: str) -> bool:
+    return "/" in target or target.endswith(".py")
 
 
 _HERE = Path(__file__).parent
