@@ -10,8 +10,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-quick demo bench docs docs-reference wheels clean chaos bench-redaction fuzz docs-gaps \
-	test-claude test-claude-bounded demo-claude canary
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -56,6 +55,11 @@ docs: setup ## Build the documentation into build/docs, strictly, and check its 
 
 test: setup ## Every test
 	$(BIN)/pytest
+
+test-postgres: setup ## The LangGraph adapter with a real PostgreSQL, from Debian's package
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+		|| apt-get install -y --no-install-recommends postgresql
+	$(BIN)/pytest adapters/langgraph/tests_postgres
 
 test-quick: setup ## The tests without real processes and wheels
 	$(BIN)/pytest -m "not slow"
@@ -103,6 +107,8 @@ PROCESSES ?= 2
 
 fuzz: setup ## Try to make a secret leak (TRIALS=10000000 SEED=1 PROCESSES=2)
 	$(BIN)/python -m tests.fuzz --trials $(TRIALS) --seed $(or $(SEED),1) --processes $(PROCESSES)
+bench-langgraph: setup ## Measure the LangGraph adapter beside a bare astream loop
+	$(BIN)/python -m tests.bench.stream
 
 clean: ## Remove what set-up and the demo made
 	rm -rf $(VENV) .tools .demo dist build

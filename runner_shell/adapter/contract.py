@@ -144,6 +144,7 @@ class Adapter(ABC):
 
         Raises:
             NotSupported: It cannot; the reply is `command.failed{not_supported}`.
+            AgentFailed: It failed; the reply is `command.failed` with this code.
         """
         raise NotSupported(f"{self.name} does not carry out this command: {command.id}")
 
@@ -170,5 +171,9 @@ class Adapter(ABC):
         return ()
 
     def describe(self) -> dict[str, JSON]:
-        """What `session.started` says of this adapter, such as a model or a graph's name."""
+        """What `session.started` says of this adapter, such as a model or a graph's name.
+
+        Called once before `open` and again after it; an adapter that asks somebody while it opens
+        is announced with the first.
+        """
         return {}

@@ -42,6 +42,9 @@ EVENTS: dict[str, EventType] = {
     "step.progress": EventType(events.StepProgress, "experimental"),
     "step.finished": EventType(events.StepFinished, "experimental"),
     "plan.updated": EventType(events.PlanUpdated, "experimental"),
+    "state.snapshot": EventType(events.StateSnapshot, "experimental"),
+    "state.patch": EventType(events.StatePatch, "experimental"),
+    "checkpoint.saved": EventType(events.CheckpointSaved, "experimental"),
     "request.opened": EventType(events.RequestOpened, "stable"),
     "request.closed": EventType(events.RequestClosed, "stable"),
     "usage.updated": EventType(events.UsageUpdated, "stable"),
@@ -56,12 +59,9 @@ EVENTS: dict[str, EventType] = {
 }
 
 RESERVED_EVENTS: tuple[str, ...] = (
-    "state.snapshot",
-    "state.patch",
     "repo.ready",
     "repo.pushed",
     "pull_request.opened",
-    "checkpoint.saved",
 )
 """Names that are taken; nothing emits them yet, and readers carry them through as unknown."""
 
@@ -72,6 +72,8 @@ COMMANDS: dict[str, type[commands.Command]] = {
     "session.end": commands.SessionEnd,
     "session.stop": commands.SessionStop,
     "settings.update": commands.SettingsUpdate,
+    "state.get": commands.StateGet,
+    "state.fork": commands.StateFork,
     "adapter.call": commands.AdapterCall,
     "files.rewind": commands.FilesRewind,
 }
@@ -80,8 +82,6 @@ RESERVED_COMMANDS: tuple[str, ...] = (
     "repo.add",
     "repo.remove",
     "workflow.change",
-    "state.get",
-    "state.fork",
 )
 """Known names that no part of this version carries out: each is answered `not_supported`."""
 

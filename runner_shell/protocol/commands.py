@@ -77,6 +77,32 @@ class SessionStop(Command, frozen=True, kw_only=True, tag="session.stop"):
     reason: str = ""
 
 
+class StateGet(Command, frozen=True, kw_only=True, tag="state.get"):
+    """Read the agent's state.
+
+    Attributes:
+        checkpoint: As of which checkpoint; the newest where empty.
+    """
+
+    checkpoint: str = ""
+
+
+class StateFork(Command, frozen=True, kw_only=True, tag="state.fork"):
+    """Go on from an earlier checkpoint; what came after it stays in the history.
+
+    Attributes:
+        checkpoint: From which one; the newest where empty.
+        values: What to change in its state, as the framework takes updates.
+        as_node: In whose name, where the framework asks for one.
+        run: Whether to begin a turn there; else the next message does.
+    """
+
+    checkpoint: str = ""
+    values: JSON = None
+    as_node: str = ""
+    run: bool = False
+
+
 class AdapterCall(Command, frozen=True, kw_only=True, tag="adapter.call"):
     """A framework's extra.
 

@@ -352,6 +352,43 @@ class PlanUpdated(Event, frozen=True, kw_only=True, tag="plan.updated"):
     entries: tuple[PlanEntry, ...]
 
 
+# --- state and checkpoint --------------------------------------------------------------------
+
+
+class StateSnapshot(Event, frozen=True, kw_only=True, tag="state.snapshot"):
+    """The agent's state in full, at the start and the end of a turn.
+
+    Attributes:
+        state: The state; what JSON cannot hold is written as text.
+    """
+
+    state: JSON
+
+
+class StatePatch(Event, frozen=True, kw_only=True, tag="state.patch"):
+    """What changed in the state of the same scope since the snapshot or patch before.
+
+    Attributes:
+        patch: Operations of JSON Patch (RFC 6902), to be applied in order.
+    """
+
+    patch: tuple[dict[str, JSON], ...]
+
+
+class CheckpointSaved(Event, frozen=True, kw_only=True, tag="checkpoint.saved"):
+    """A checkpoint was written: a next process can go on from here.
+
+    Attributes:
+        id: The framework's id of the checkpoint.
+        step: Its place in its thread, where the framework counts.
+        next: What runs next from here; empty where the agent is at rest.
+    """
+
+    id: str
+    step: int | None = None
+    next: tuple[str, ...] = ()
+
+
 # --- request ---------------------------------------------------------------------------------
 
 

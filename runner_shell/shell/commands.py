@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..adapter.contract import UserMessage
-from ..errors import NotSupported
+from ..errors import AgentFailed, NotSupported
 from ..journal.recovery import why
 from ..link.effects import CommandReceived
 from ..protocol.commands import (
@@ -134,6 +134,8 @@ class CommandDesk:
             raise
         except NotSupported as error:
             self._fail(command, "not_supported", str(error))
+        except AgentFailed as error:
+            self._fail(command, error.code, str(error))
         except Exception as error:  # noqa: BLE001 — the plug-in's edge: it becomes the reply
             self._fail(command, "failed", f"{type(error).__name__}: {error}")
         else:

@@ -179,8 +179,13 @@ class AdapterHost:
         return self.adapter
 
     async def open(self, session: Any) -> None:
-        """`Adapter.open`."""
-        await self._in_task(lambda: self._adapter.open(session))
+        """`Adapter.open`; what the adapter says of itself is read anew."""
+
+        async def opening() -> None:
+            await self._adapter.open(session)
+            self.description = _plain(self._adapter.describe())
+
+        await self._in_task(opening)
 
     def turn(self, turn: Turn) -> asyncio.Future[Ending]:
         """Start `Adapter.turn`; the future is done when it returned and all it emitted crossed."""

@@ -177,7 +177,7 @@ class RequestBook:
             return "already_closed", f"the request is closed already ({entry.answer.how})"
         if entry.expires_at is not None and _time(received_at) > entry.expires_at:
             return "late", "the request expired before this answer was received"
-        problem = _not_an_option(entry.request, value)
+        problem = _misfit(entry.request, value) or _not_an_option(entry.request, value)
         if problem:
             return "invalid", problem
         self._close(entry, "answered", value, by)
@@ -323,6 +323,30 @@ def _time(received_at: str) -> datetime:
     except ValueError:
         return datetime.now(UTC)
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _misfit(request: Request, value: JSON) -> str:
+    """Why an answer does not fit the request's schema; empty where it does, or there is none."""
+    if request.schema is None:
+        return ""
+    from jsonschema.exceptions import SchemaError, best_match  # only where somebody asks for it
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    kind = validator_for(request.schema)
+    try:
+        kind.check_schema(request.schema)
+        # A registry of its own, or a `$ref` would be fetched from wherever it points.
+        error = best_match(kind(request.schema, registry=Registry()).iter_errors(value))
+    except (SchemaError, Unresolvable):
+        return ""  # the asker's own fault: else nobody could answer at all
+    if error is None:
+        return ""
+    place = error.json_path.removeprefix("$")
+    wanted = request.schema.get("description")
+    said = f"the answer does not fit its schema{f' at {place}' if place else ''}: {error.message}"
+    return f"{said}. Wanted: {wanted}" if wanted else said
 
 
 def _not_an_option(request: Request, value: JSON) -> str:

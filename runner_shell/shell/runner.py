@@ -97,6 +97,7 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         defer_seconds: How long a question that can be deferred holds its turn.
         grace_seconds: From the order to stop to the end.
         connect_seconds: How long to wait for the first welcome.
+        announce_seconds: How long `session.started` waits for what an open adapter says of itself.
         resume: What to do with a turn that was cut off; None: go on if the adapter can.
         high_mark_bytes: Unacknowledged bytes from which on deltas merge and awaited emits wait,
             down to half of it.
@@ -117,6 +118,7 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     defer_seconds: float = 60.0
     grace_seconds: float = 10.0
     connect_seconds: float = 60.0
+    announce_seconds: float = 10.0
     resume: Policy | None = None
     high_mark_bytes: int = 16 * 1024 * 1024
     journal_limit_bytes: int = 64 * 1024 * 1024
@@ -179,6 +181,9 @@ class Runner:
         self._grace_until: float | None = None
         self._early: list[CommandReceived] = []
         self._ready = False
+        self._held: list[FromAdapter] = []
+        self._opening = False
+        self._announced = False
         self._working = False
         self._finishing = False
         # Where an ending is only flushed, commands are left to a process that carries them out.
@@ -240,6 +245,8 @@ class Runner:
 
     def say(self, event: Event) -> None:
         """An event of the shell's own, in the running turn if there is one."""
+        if self._opening:
+            self._announce()
         self._outlet.say(event, self._turns.current)
 
     def status(self) -> Status:
@@ -420,11 +427,25 @@ class Runner:
         can_resume = adapter is None or adapter.capabilities.resume
         self._policy = self._restart.decide(can_resume=can_resume)
         self._restart.write_endings(self._outlet, self.requests, self._policy)
-        self._say_started(adapter)
+        if adapter is not None:
+            error = await self._open()
+        self._announce()
+        return None if error is None else self._failed_to_start(error)
+
+    def _announce(self) -> None:
+        """Say `session.started`, with what an open adapter says of itself, and what it said since.
+
+        An adapter that takes long, or asks a person, is announced before it is open; and so it is
+        where the shell has something to say.
+        """
+        if self._announced:
+            return
+        self._announced = True
+        self._say_started(self._host.adapter)
         self._say_warnings()
-        if error is not None:
-            return self._failed_to_start(error)
-        return None if adapter is None else await self._open()
+        held, self._held = self._held, []
+        for said in held:
+            self._on_adapter(said)
 
     def _say_warnings(self) -> None:
         for code, message in self.settings.warnings:
@@ -458,7 +479,7 @@ class Runner:
             )
         )
 
-    async def _open(self) -> Verdict | None:
+    async def _open(self) -> BaseException | None:
         from ..adapter.session import Session
 
         settings = self.settings
@@ -471,11 +492,13 @@ class Runner:
             process=str(self._link.epoch),
         )
         opening = asyncio.ensure_future(self._host.open(self._session))
+        self._opening = True
+        if not await self._first_of(opening, settings.announce_seconds):
+            self._announce()
         if not await self._first_of(opening, None):
             opening.cancel()
             return None
-        error = opening.exception()
-        return None if error is None else self._failed_to_start(error)
+        return opening.exception()
 
     def _failed_to_start(self, error: BaseException) -> Verdict:
         if isinstance(error, ConfigurationError):
@@ -693,6 +716,11 @@ class Runner:
     def _on_adapter(self, said: FromAdapter) -> None:
         if not self._ready:
             return  # `session.finished` is the last word, whatever a stuck adapter says
+        if not self._announced:
+            self._held.append(said)
+            if isinstance(said, Asked):
+                self._announce()
+            return
         match said:
             case Emitted(turn, payload):
                 self._link.progress += 1

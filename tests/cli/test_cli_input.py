@@ -198,7 +198,7 @@ def test_a_graph_that_is_none(launch: Launcher) -> None:
     both = launch.cli(*graph, "--session", "a/b", WORKFLOW_CONFIG=config)
     alone = launch.cli(*graph, GRAPH="a.b:c", WORKFLOW_CONFIG=config)
     refused(wrong, "GRAPH='nope' is not a reference", "./file.py:variable")
-    refused(both, "GRAPH: ", "WORKFLOW_CONFIG: must be valid JSON", "--session is 'a/b'")
+    refused(both, "WORKFLOW_CONFIG: must be valid JSON", "--session is 'a/b'")
     refused(alone, "WORKFLOW_CONFIG: must be valid JSON")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fake_gateway import FakeGateway, running, script
 
-from runner_shell import Capabilities
+from runner_shell import AgentFailed, Capabilities
 from runner_shell.protocol.commands import Command, ReservedCommand
 from runner_shell.testing.adapters import EchoAdapter, ScriptedAdapter
 from runner_shell.testing.hosting import host
@@ -18,7 +18,7 @@ from runner_shell.testing.hosting import host
 class Handles(EchoAdapter):
     """Carries two commands out; `result` is called for what comes of them."""
 
-    capabilities = Capabilities(commands=frozenset({"adapter.call", "state.get"}))
+    capabilities = Capabilities(commands=frozenset({"adapter.call", "state.fork", "files.rewind"}))
 
     async def handle(self, command: Command | ReservedCommand) -> Any:
         return self.result()
@@ -42,7 +42,18 @@ async def reply_to(adapter: Any, type: str, **fields: Any) -> dict[str, Any]:
 async def test_a_command_that_the_adapter_carries_out_gives_its_result() -> None:
     """Known and reserved types alike."""
     assert (await reply_to(Handles, "adapter.call", method="m"))["result"] == {"n": 1}
-    assert (await reply_to(Handles, "state.get"))["result"] == {"n": 1}
+    assert (await reply_to(Handles, "files.rewind"))["result"] == {"n": 1}
+
+
+async def test_the_adapter_names_the_code_of_a_refusal() -> None:
+    """What `handle` raises as `AgentFailed` is the reply, with its code and its words."""
+
+    class Busy(Handles):
+        def result(self) -> Any:
+            raise AgentFailed("a turn is running", code="busy")
+
+    reply = await reply_to(Busy, "state.fork", checkpoint="c")
+    assert (reply["code"], reply["message"]) == ("busy", "a turn is running")
 
 
 @pytest.mark.parametrize("type", ["settings.update", "repo.add", "no.such.thing"])

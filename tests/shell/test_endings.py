@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_gateway import FakeGateway, running, script
 
-from runner_shell import Adapter, ConfigurationError, Ending, Session, Turn
+from runner_shell import Adapter, ConfigurationError, Ending, Request, Session, Turn
 from runner_shell.errors import Refused
 from runner_shell.testing.adapters import EchoAdapter, ScriptedAdapter
 from runner_shell.testing.hosting import host
@@ -208,7 +208,7 @@ async def test_session_stop_counts_while_the_adapter_still_opens() -> None:
             finally:
                 cancelled.set()
 
-    async with host(Slow, prompt="x", grace_seconds=2.0) as session:
+    async with host(Slow, prompt="x", grace_seconds=2.0, announce_seconds=0.05) as session:
         await session.wait_for("session.started")
         began = time.monotonic()
         await session.send("session.stop")
@@ -217,6 +217,38 @@ async def test_session_stop_counts_while_the_adapter_still_opens() -> None:
     assert verdict.exit_code == 130
     assert cancelled.is_set()
     assert session.types() == ["session.started", "command.done", "session.finished"]
+
+
+async def test_a_session_starts_with_what_the_open_adapter_says_of_itself() -> None:
+    """`session.started` has the description after `open`, and comes before all that `open` said."""
+
+    class Described(EchoAdapter):
+        model = ""
+
+        async def open(self, session: Session) -> None:
+            session.log.info("opening")
+            self.model = "found out"
+
+        def describe(self) -> dict[str, object]:
+            return {"model": self.model}
+
+    async with host(Described, prompt="x") as session:
+        await session.wait_for("turn.finished")
+    assert session.events[0]["type"] == "session.started"
+    assert session.events[0]["description"] == {"model": "found out"}
+    assert session.types().index("log") < session.types().index("turn.started")
+
+
+async def test_an_adapter_that_asks_while_it_opens_is_announced_first() -> None:
+    """Its question is not held back for the adapter to be open."""
+
+    class Asks(EchoAdapter):
+        async def open(self, session: Session) -> None:
+            await session.ask(Request(kind="question", title="Which?"), key="which")
+
+    async with host(Asks, prompt="x") as session:
+        await session.wait_for("request.opened")
+    assert session.types()[:2] == ["session.started", "request.opened"]
 
 
 async def test_commands_are_answered_in_their_order_while_the_adapter_opens() -> None:
@@ -228,7 +260,7 @@ async def test_commands_are_answered_in_their_order_while_the_adapter_opens() ->
             session.log.info("opening")
             await asyncio.to_thread(may_open.wait)
 
-    async with host(Slow, interactive=True) as session:
+    async with host(Slow, interactive=True, announce_seconds=0.05) as session:
         sent = [await session.send("turn.start", content="one")]
         await session.wait_for("log")
         sent.append(await session.send("turn.start", content="two"))

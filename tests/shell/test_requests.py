@@ -120,6 +120,32 @@ async def test_a_second_answer_is_refused() -> None:
     assert session.text() == 'answered: "first"'
 
 
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+async def test_an_answer_that_does_not_fit_the_schema_is_refused() -> None:
+    """With the reason and the place; the question stays open for one that fits."""
+    async with asking(schema=SCHEMA) as (session, opened):
+        for answer in ("seven", {"n": "seven"}, {"n": 7}):
+            await session.send("request.answer", request=opened["id"], answer=answer)
+        refused = await session.wait_for("command.failed", 2)
+        await session.wait_for("turn.finished", outcome="completed")
+    assert [event["code"] for event in session.of_type("command.failed")] == ["invalid"] * 2
+    assert "at .n: 'seven' is not of type 'integer'" in refused["message"]
+    [closed] = session.of_type("request.closed")
+    assert closed["answer"] == {"n": 7}
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": "nonsense"}, {"$ref": "http://127.0.0.1:1/schema"}, {"$ref": "#/gone"}]
+)
+async def test_a_schema_that_nothing_can_fit_refuses_nothing(schema: dict[str, str]) -> None:
+    """The asker's own fault does not leave its question without an answer, nor is it fetched."""
+    async with asking(schema=schema) as (session, opened):
+        await session.send("request.answer", request=opened["id"], answer="any")
+        await session.wait_for("request.closed", answer="any")
+
+
 async def test_the_same_key_never_asks_a_person_twice() -> None:
     """Neither once it is answered, nor while it is open."""
 

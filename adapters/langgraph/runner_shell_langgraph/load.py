@@ -1,144 +1,199 @@
-"""From the reference in `GRAPH` to a compiled graph."""
+"""From the settings to a graph that can run: which one, and how it is made.
+
+`find_source` imports what the settings name; `made` turns it, whatever its kind, into a graph:
+compiled graphs, builders, entrypoints of the functional API and remote graphs as they are,
+factories by calling them.
+"""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from importlib.machinery import ModuleSpec
+import inspect
+import os
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
+from langgraph.pregel.protocol import PregelProtocol
+from langgraph.store.base import BaseStore
+from langgraph.store.memory import InMemoryStore
 
 from runner_shell import ConfigurationError
 
+from .manifest import NAME, Manifest, read_manifest
+from .reference import cause_of, find, refuse_within
+from .settings import LangGraphSettings
+
 Graph: TypeAlias = "Pregel[Any, Any, Any, Any]"
+AnyGraph: TypeAlias = "PregelProtocol[Any, Any, Any, Any]"
 
 
-def load_graph(reference: str, *, workspace: Path, allow_workspace: bool = False) -> Graph:
-    """Import a graph's module and return the graph, compiled.
+@dataclass(frozen=True)
+class Source:
+    """What a graph is made from.
+
+    Attributes:
+        value: A graph, a builder or a factory.
+        name: How it was named, for a person.
+    """
+
+    value: object
+    name: str
+
+
+def find_source(settings: LangGraphSettings, workspace: Path) -> Source:
+    """Import what the settings name.
 
     Args:
-        reference: `./file.py:variable` or `package.module:variable`.
-        workspace: The agent's directory; code in it is data, not configuration.
-        allow_workspace: Import from the workspace all the same.
+        settings: `LANGGRAPH_URL`, `GRAPH` and `WORKFLOW_ID` say which.
+        workspace: The agent's directory; nothing in it is imported or read unless allowed.
 
     Raises:
-        ConfigurationError: The reference is wrong, and what would be right.
+        ConfigurationError: It is not there or cannot be imported; where, and why.
     """
-    target, separator, variable = reference.rpartition(":")
-    if not separator or not target or not variable:
-        raise ConfigurationError(
-            f"GRAPH={reference!r} is not a reference to a graph; write ./file.py:variable or "
-            "package.module:variable"
+    if settings.langgraph_url:
+        from .remote import remote_graph
+
+        return Source(remote_graph(settings), f"{settings.langgraph_url} {settings.remote_id}")
+    allow = settings.langgraph_allow_workspace_graph
+    file = _manifest_file(settings.graph)
+    if file is None:
+        value = find(
+            settings.graph,
+            workspace=workspace,
+            allow_workspace=allow,
+            preferred=settings.workflow_id,
         )
-    from_file = "/" in target or target.endswith(".py")
-    spec = _file_spec(target) if from_file else _module_spec(target)
-    if not allow_workspace:
-        _refuse_within(workspace, target, spec)
-    module = _imported(target, spec if from_file else None)
-    if not hasattr(module, variable):
-        raise ConfigurationError(
-            f"GRAPH={reference!r}: {target} has no variable {variable!r}; {_offer(module, target)}"
-        )
-    return _compiled(getattr(module, variable), reference, module)
+        return Source(value, settings.graph)
+    manifest = _allowed_manifest(file, workspace, allow=allow)
+    manifest.prepare(os.environ)
+    reference = manifest.reference(settings.workflow_id)
+    value = find(reference, workspace=workspace, allow_workspace=allow, base=manifest.directory)
+    return Source(value, reference)
 
 
-def _file_spec(target: str) -> ModuleSpec:
-    file = Path(target).absolute()
+async def made(source: Source, config: dict[str, Any], stack: AsyncExitStack) -> AnyGraph:
+    """Make the graph.
+
+    Args:
+        source: What it is made from.
+        config: What a factory is given: `configurable` and the like.
+        stack: What a factory opens is closed with it.
+
+    Raises:
+        ConfigurationError: The factory or the compilation failed, with file, line and cause; or it
+            is no graph at all.
+    """
+    value: Any = source.value
+    if not _is_factory(value):
+        return _compiled(source, value)
+    try:
+        value = await _entered(value(*_arguments(value, config)), stack)
+    except Exception as error:
+        raise _not_made(source, error) from error
+    return _compiled(source, value)
+
+
+def check(source: Source) -> None:
+    """Compile what can be compiled without a factory's work.
+
+    Raises:
+        ConfigurationError: As `made`.
+    """
+    if not _is_factory(source.value):
+        _compiled(source, source.value)
+
+
+def _compiled(source: Source, value: object) -> AnyGraph:
+    if isinstance(value, StateGraph):
+        try:
+            return value.compile()
+        except ValueError as error:
+            raise _not_made(source, error) from error
+    if isinstance(value, PregelProtocol):
+        return value
+    what = f"gave a {type(value).__name__}" if value is not source.value else "is no graph"
+    raise ConfigurationError(
+        f"GRAPH={source.name!r} is a {type(source.value).__name__} and {what}; it must be a "
+        "compiled graph, a StateGraph, an entrypoint, or a function that returns one of them"
+    )
+
+
+def _not_made(source: Source, error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"GRAPH={source.name!r} could not be made: {cause_of(error)}")
+
+
+def _manifest_file(graph: str) -> Path | None:
+    if graph:
+        return Path(graph).absolute() if graph.endswith(".json") else None
+    file = Path.cwd() / NAME
     if not file.is_file():
         raise ConfigurationError(
-            f"GRAPH: there is no file {target}; a relative path starts from the process's "
-            f"directory, {Path.cwd()}"
+            f"GRAPH is not set, and there is no {NAME} in {Path.cwd()}: name a graph, such as "
+            "./agent.py:graph or package.module:graph"
         )
-    name = f"runner_shell_graph_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None:
-        raise ConfigurationError(f"GRAPH: {target} is not a Python file")
-    return spec
+    return file
 
 
-def _module_spec(target: str) -> ModuleSpec:
-    # The top package only: looking for `package.module` would run the package's own code.
-    top = target.partition(".")[0]
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        raise ConfigurationError(
-            f"GRAPH: no module {top!r} is installed; install it, or name a file: ./file.py:variable"
-        )
-    return spec
+def _allowed_manifest(file: Path, workspace: Path, *, allow: bool) -> Manifest:
+    if not allow:
+        refuse_within(workspace, str(file), file)
+    manifest = read_manifest(file)
+    if not allow:
+        refuse_within(workspace, f"a dependency of {file}", *manifest.directories)
+    return manifest
 
 
-def _refuse_within(workspace: Path, target: str, spec: ModuleSpec) -> None:
-    places = [spec.origin or "", *(spec.submodule_search_locations or ())]
-    root, lexical = workspace.resolve(), workspace.absolute()
-    for place in filter(None, places):
-        path = Path(place)
-        # A link in the workspace is the repository's choice too, wherever it leads.
-        if path.resolve().is_relative_to(root) or path.absolute().is_relative_to(lexical):
-            raise ConfigurationError(
-                f"GRAPH: {target} lies in the workspace, where a repository could put any code; "
-                "move it out, or set LANGGRAPH_ALLOW_WORKSPACE_GRAPH=1"
-            )
+# --- factories -------------------------------------------------------------------------------
 
 
-def _imported(target: str, file: ModuleSpec | None) -> ModuleType:
-    try:
-        return _run(file) if file else importlib.import_module(target)
-    except Exception as error:
-        hint = (
-            "; install it, or set PYTHONPATH if it lies beside the graph"
-            if isinstance(error, ModuleNotFoundError)
-            else ""
-        )
-        raise ConfigurationError(
-            f"GRAPH: {target} cannot be imported: {type(error).__name__}: {error}{hint}"
-        ) from error
+def _is_factory(value: object) -> bool:
+    return callable(value) and not isinstance(value, PregelProtocol | StateGraph | type)
 
 
-def _run(spec: ModuleSpec) -> ModuleType:
-    module = importlib.util.module_from_spec(spec)
-    assert spec.loader is not None
-    sys.modules[spec.name] = module  # dataclasses and type hints look their module up here
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[spec.name]
-        raise
-    return module
-
-
-def _compiled(found: object, reference: str, module: ModuleType) -> Graph:
-    match found:
-        case Pregel():
-            return found
-        case StateGraph():
-            try:
-                return found.compile()
-            except ValueError as error:
-                raise ConfigurationError(
-                    f"GRAPH={reference!r} does not compile: {error}"
-                ) from error
-        case _:
-            kind = "a function" if callable(found) else f"a {type(found).__name__}"
-            raise ConfigurationError(
-                f"GRAPH={reference!r} is {kind}, not a compiled graph or a StateGraph; "
-                f"{_offer(module, reference.rpartition(':')[0])}"
-            )
-
-
-def _offer(module: ModuleType, target: str) -> str:
-    graphs = [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, Pregel | StateGraph) and not name.startswith("_")
+def _arguments(factory: Any, config: dict[str, Any]) -> list[Any]:
+    """What a factory of 0 to 2 parameters is called with: the config, the server's runtime."""
+    needed = [
+        parameter
+        for parameter in inspect.signature(factory).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
-    if not graphs:
-        return "it holds no graph at all; assign what `StateGraph.compile()` returns to a variable"
-    return "its graphs are " + ", ".join(f"{target}:{name}" for name in sorted(graphs))
+    if len(needed) > 2:
+        names = ", ".join(parameter.name for parameter in needed)
+        raise TypeError(f"a factory takes a config and a runtime at most; this one takes {names}")
+    try:
+        hints = get_type_hints(inspect.unwrap(factory))
+    except (NameError, TypeError):
+        hints = {}
+    return [
+        _runtime(config) if _wants_runtime(parameter, hints) else config for parameter in needed
+    ]
+
+
+def _wants_runtime(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
+    hint = str(hints.get(parameter.name, parameter.annotation))
+    return "Runtime" in hint or parameter.name == "runtime"
+
+
+def _runtime(config: dict[str, Any]) -> object:
+    # The only way to make one; the SDK calls it private because its own server makes it.
+    from langgraph_sdk.runtime import _ExecutionRuntime
+
+    store: BaseStore = InMemoryStore()
+    context: Any = config.get("context")
+    return _ExecutionRuntime(access_context="threads.create_run", store=store, context=context)
+
+
+async def _entered(value: Any, stack: AsyncExitStack) -> object:
+    if inspect.isawaitable(value):
+        value = await value
+    if isinstance(value, PregelProtocol | StateGraph):
+        return value
+    if isinstance(value, AbstractAsyncContextManager):
+        return await stack.enter_async_context(value)
+    if isinstance(value, AbstractContextManager):
+        return stack.enter_context(value)
+    return value

@@ -9,6 +9,8 @@ What `interrupt(value)` was called with:
   `permission` per action, asked at the same time, with the allowed decisions as options. An answer
   is a decision (`"approve"`, or `{"type": "edit", "edited_action": …}`), true or false, `"allow"`
   or `"deny"`; whatever else, and nobody's answer, rejects.
+* **The shape it has with one interrupt per call** (`type` is `tool_approval`) becomes one such
+  permission; its answer is the decision itself.
 * **A string** becomes a `question` with that title.
 * **Anything else** becomes an `input` with the value as its body.
 
@@ -25,7 +27,7 @@ from langgraph.types import Interrupt
 
 from runner_shell import Answer, Request, events
 
-from .translate import as_json
+from .values import as_json
 
 KINDS = ("permission", "question", "plan", "input")
 MAX_TITLE_CHARACTERS = 200
@@ -45,12 +47,21 @@ class Question:
     requests: tuple[Request, ...]
     resume: Callable[[Sequence[Answer]], events.JSON]
 
+    def keyed(self, attempt: int) -> list[tuple[str, Request]]:
+        """The requests with their keys; a further attempt is another question."""
+        key = self.id if attempt == 1 else f"{self.id}.{attempt}"
+        if len(self.requests) == 1:
+            return [(key, self.requests[0])]
+        return [(f"{key}/{place}", request) for place, request in enumerate(self.requests)]
+
 
 def question(interrupt: Interrupt[Any]) -> Question:
     """Read an interrupt as a question."""
     value = as_json(interrupt.value)
     if isinstance(value, dict) and isinstance(value.get("action_requests"), list):
         return _review(interrupt.id, value)
+    if isinstance(value, dict) and value.get("type") == "tool_approval":
+        return _approval(interrupt.id, value, interrupt.response_schema)
     schema = interrupt.response_schema if isinstance(interrupt.response_schema, dict) else None
     return Question(interrupt.id, (_request(value, schema),), _first)
 
@@ -117,20 +128,76 @@ def _review(id: str, value: Mapping[str, events.JSON]) -> Question:
         for config in (configs if isinstance(configs, list) else [])
         if isinstance(config, dict)
     }
-    requests = tuple(_permission(action, allowed) for action in value["action_requests"])
+    requests = tuple(
+        _permission(action, allowed.get(_name(action)) or DECISIONS[:2])
+        for action in value["action_requests"]
+    )
     return Question(id, requests, _decisions)
 
 
-def _permission(
-    action: events.JSON, allowed: Mapping[events.JSON, tuple[events.JSON, ...]]
-) -> Request:
-    name = str(action.get("name", "")) if isinstance(action, dict) else ""
+def _approval(id: str, value: Mapping[str, events.JSON], schema: object) -> Question:
+    """The middleware's `per_call` mode; its schema names the decisions that are allowed."""
+    said = str(schema)
+    allowed = tuple(one for one in DECISIONS if f"'{one}'" in said) or DECISIONS[:2]
+    names = ("name", "args", "description", "tool_call_id")
+    action = {name: value[name] for name in names if name in value}
+    return Question(id, (_permission(action, allowed),), lambda answers: _decision(answers[0]))
+
+
+DECISIONS = ("approve", "reject", "edit", "respond")
+"""What the middleware knows."""
+
+WHOLE = {"edit": '"edited_action": {"name", "args"}', "respond": '"message"'}
+"""What the other decisions need, in words for a person."""
+
+SHORT = {"approve": ("approve", "allow", True), "reject": ("reject", "deny", False)}
+"""Other ways to say a decision that needs no more words."""
+
+
+def _permission(action: events.JSON, allowed: tuple[events.JSON, ...]) -> Request:
     return Request(
         kind="permission",
-        title=_line(f"Run {name or 'this action'}?"),
+        title=_line(f"Run {_name(action) or 'this action'}?"),
         body=action,
-        options=allowed.get(name) or ("approve", "reject"),
+        options=allowed,
+        schema=_decision_schema(allowed),
     )
+
+
+def _name(action: events.JSON) -> str:
+    return str(action.get("name", "")) if isinstance(action, dict) else ""
+
+
+def _decision_schema(allowed: Sequence[events.JSON]) -> dict[str, events.JSON]:
+    """What an answer may be: an allowed decision, in short or with all it needs."""
+    short = [way for decision in allowed for way in SHORT.get(str(decision), ())]
+    fields: dict[str, dict[str, events.JSON]] = {
+        "edit": {
+            "edited_action": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "args": {"type": "object"}},
+                "required": ["name", "args"],
+            }
+        },
+        "respond": {"message": {"type": "string"}},
+    }
+    whole = [
+        {
+            "type": "object",
+            "properties": {"type": {"const": decision}, **fields.get(str(decision), {})},
+            "required": ["type", *fields.get(str(decision), {})],
+        }
+        for decision in allowed
+    ]
+    said = [
+        str(decision) if str(decision) in SHORT else f'{{"type": "{decision}", {WHOLE[decision]}}}'
+        for decision in allowed
+        if str(decision) in SHORT or decision in WHOLE
+    ]
+    return {
+        "description": ", ".join(said),
+        "anyOf": [*([{"enum": short}] if short else []), *whole],
+    }
 
 
 def _decisions(answers: Sequence[Answer]) -> events.JSON:

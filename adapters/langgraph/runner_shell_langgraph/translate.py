@@ -20,17 +20,20 @@ from langchain_core.messages import (
     RemoveMessage,
     SystemMessage,
     ToolMessage,
+    messages_from_dict,
 )
 from langgraph.types import Command
-from pydantic import BaseModel
 
 from runner_shell import events
 
 from .nodes import is_shells, step_id
+from .pieces import Piece, pieces
+from .states import StateFeed
+from .values import added, as_json, clean, compact, error_text, usage_of
 
 Events: TypeAlias = Iterator[events.Event]
 
-STREAM_MODES = ("messages", "tools", "tasks", "custom")
+STREAM_MODES = ("messages", "tools", "tasks", "custom", "checkpoints", "values")
 
 
 @dataclass
@@ -58,23 +61,6 @@ class _OpenMessage:
     usage: events.Usage | None = None
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A bit of a message's content; every provider cuts it in its own way.
-
-    Attributes:
-        key: Pieces with the same key go to the same block while it is open.
-        content: The whole block, for one that has no text.
-    """
-
-    key: str
-    kind: events.BlockKind
-    text: str = ""
-    call: str = ""
-    name: str = ""
-    content: events.JSON = None
-
-
 @dataclass
 class _Call:
     """A tool call as a model wrote it."""
@@ -95,12 +81,22 @@ class Translator:
 
     Args:
         tools: Tools that an earlier turn left open over its `waiting` end, with their scopes.
+        state: Whether states are told, as `LangGraphSettings.langgraph_state` says.
+        state_max_bytes: What `auto` takes to be small.
+        saved_at_once: Whether a checkpoint is written before the next superstep begins.
 
     Attributes:
         tools: The open tools now.
     """
 
-    def __init__(self, tools: Mapping[str, events.Scope] | None = None) -> None:
+    def __init__(
+        self,
+        tools: Mapping[str, events.Scope] | None = None,
+        *,
+        state: Literal["off", "auto", "on"] = "off",
+        state_max_bytes: int = 0,
+        saved_at_once: bool = True,
+    ) -> None:
         self.tools: dict[str, events.Scope] = dict(tools or {})
         self._finished_tools: set[str] = set()
         self._calls: dict[str, _Call] = {}
@@ -108,6 +104,9 @@ class Translator:
         self._finished_messages: set[str] = set()
         self._steps: dict[str, events.Scope] = {}
         self._finished_steps: set[str] = set()
+        self._states = StateFeed(state, state_max_bytes)
+        self._saved_at_once = saved_at_once
+        self._unsaved: list[events.Event] = []
 
     def skip(self, steps: Iterable[str]) -> None:
         """Name steps that finished before: a resumed superstep announces them, runs them not."""
@@ -128,6 +127,10 @@ class Translator:
                 return list(self._step_started(scope, data))
             case "custom":
                 return [_custom(scope, data)]
+            case "values":
+                return list(self._states.receive(scope, data))
+            case "checkpoints":
+                return list(self._checkpoint(scope, data))
             case other:
                 return [events.Custom(name=f"langgraph.{other}", data=as_json(data), scope=scope)]
 
@@ -138,13 +141,21 @@ class Translator:
             ok: The run ended well; else what is open was cut short.
             keep_tools: Leave tools open: they stand at a question.
         """
-        return list(self._close(lambda _: True, ok=ok, keep_tools=keep_tools))
+        return [*self._close(lambda _: True, ok=ok, keep_tools=keep_tools), *self._saved(ok)]
+
+    def finish(self, *, keep_tools: bool = False) -> list[events.Event]:
+        """End what is open because the turn is over."""
+        return [*self.close(keep_tools=keep_tools), *self._states.close()]
 
     # --- messages ----------------------------------------------------------------------------
 
     def _message(
-        self, scope: events.Scope, message: BaseMessage, metadata: Mapping[str, Any]
+        self,
+        scope: events.Scope,
+        given: BaseMessage | Mapping[str, Any],
+        metadata: Mapping[str, Any],
     ) -> Events:
+        message = given if isinstance(given, BaseMessage) else _from_server(given)
         if isinstance(message, ToolMessage):
             yield from self._tool_message(scope, message)
             return
@@ -157,14 +168,14 @@ class Translator:
             model = str(metadata.get("ls_model_name") or "")
             yield events.MessageStarted(id=id, role=_role(message), model=model, scope=scope)
         opened = self._messages[id]
-        for piece in _pieces(message):
+        for piece in pieces(message):
             yield from self._write(opened, piece)
         if isinstance(message, AIMessage):
             opened.usage = added(opened.usage, usage_of(message))
         if not isinstance(message, AIMessageChunk) or message.chunk_position == "last":
             yield from self._finish_message(opened, ok=True)
 
-    def _write(self, message: _OpenMessage, piece: _Piece) -> Events:
+    def _write(self, message: _OpenMessage, piece: Piece) -> Events:
         block = message.blocks.get(piece.key)
         if block is None:
             # Arguments of parallel calls may come in turns; nothing else does.
@@ -223,12 +234,12 @@ class Translator:
                     yield events.ToolStarted(call=call, name=name, input=given, scope=scope)
             case "tool-output-delta":
                 delta = as_json(data.get("delta"))
-                text = delta if isinstance(delta, str) else _compact(delta)
+                text = delta if isinstance(delta, str) else compact(delta)
                 yield events.ToolOutput(call=call, text=text, scope=scope)
             case "tool-finished":
                 yield from self._finish_tool(call, *_tool_result(data.get("output")))
             case "tool-error":
-                yield from self._finish_tool(call, "error", _text(str(data.get("message", ""))))
+                yield from self._finish_tool(call, "error", clean(str(data.get("message", ""))))
 
     def _finish_tool(self, call: str, status: events.ToolStatus, output: events.JSON) -> Events:
         if call in self.tools:
@@ -274,6 +285,27 @@ class Translator:
             self._finished_steps.add(id)
             yield events.StepFinished(id=id, scope=scope)
 
+    # --- checkpoints -------------------------------------------------------------------------
+
+    def _checkpoint(self, scope: events.Scope, data: Mapping[str, Any]) -> Events:
+        """Source: the part's `config` holds the run's `configurable`, secrets included."""
+        if scope:  # a sub-graph's checkpoints hang on its graph's
+            return
+        metadata = data.get("metadata") or {}
+        saved = events.CheckpointSaved(
+            id=str(data["config"]["configurable"]["checkpoint_id"]),
+            step=metadata.get("step"),
+            next=tuple(data.get("next") or ()),
+        )
+        self._unsaved.append(saved)
+        # The input's checkpoint alone is written while the first superstep runs already.
+        if self._saved_at_once and metadata.get("source") != "input":
+            yield from self._saved(True)
+
+    def _saved(self, ok: bool) -> Events:
+        unsaved, self._unsaved = self._unsaved, []
+        yield from unsaved if ok else ()
+
     # --- the book ----------------------------------------------------------------------------
 
     def _close(
@@ -290,73 +322,15 @@ class Translator:
                 yield events.StepFinished(id=id, status=_status(ok), scope=self._steps.pop(id))
 
 
-# --- reading the framework's values ----------------------------------------------------------
-
-
 def scope_of(namespace: Iterable[str]) -> events.Scope:
     """The path of step ids in a namespace of segments `node:id`."""
     # A bare number tells apart the sub-graphs that one node runs.
     return tuple(step_id(segment) for segment in namespace if ":" in segment)
 
 
-def usage_of(message: AIMessage) -> events.Usage | None:
-    """What a message, or a chunk of one, says it used."""
-    used = message.usage_metadata
-    if used is None:
-        return None
-    details = used.get("input_token_details") or {}
-    return events.Usage(
-        input_tokens=used["input_tokens"] or 0,
-        output_tokens=used["output_tokens"] or 0,
-        cache_read_tokens=details.get("cache_read") or 0,
-        cache_write_tokens=details.get("cache_creation") or 0,
-    )
-
-
-def added(one: events.Usage | None, other: events.Usage | None) -> events.Usage | None:
-    """The sum of two usages, where there are two."""
-    if one is None or other is None:
-        return one or other
-    return events.Usage(
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cache_read_tokens=one.cache_read_tokens + other.cache_read_tokens,
-        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
-    )
-
-
-def error_text(error: object) -> str:
-    """An error as its class and what it says."""
-    if isinstance(error, BaseException):
-        return _text(f"{type(error).__name__}: {error}".removesuffix(": "))
-    return _text(str(error))
-
-
-def as_json(value: Any) -> events.JSON:
-    """The value as events.JSON; what events.JSON cannot hold is written as text."""
-    if isinstance(value, str):
-        return _text(value)
-    try:
-        built = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
-        msgspec.json.encode(built)  # a lone surrogate or a huge number shows only here
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return _text(repr(value))
+def _from_server(message: Mapping[str, Any]) -> BaseMessage:
+    [built] = messages_from_dict([{"type": message["type"], "data": dict(message)}])
     return built
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    return _text(repr(value))
-
-
-def _text(text: str) -> str:
-    """The text without lone surrogates, which UTF-8 cannot hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _compact(value: events.JSON) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _status(ok: bool) -> Literal["ok", "cancelled"]:
@@ -385,45 +359,3 @@ def _tool_result(output: Any) -> tuple[events.ToolStatus, events.JSON]:
     if isinstance(output, ToolMessage):
         return ("error" if output.status == "error" else "ok"), as_json(output.content)
     return "ok", as_json(output)
-
-
-def _pieces(message: BaseMessage) -> Iterator[_Piece]:
-    for block in message.content_blocks:
-        yield from _block_pieces(dict(block))
-    # Tool calls stand in one place for every provider, and in `content_blocks` not always.
-    match message:
-        case AIMessageChunk():
-            for chunk in message.tool_call_chunks:
-                place = chunk["id"] if chunk["index"] is None else chunk["index"]
-                yield _call_piece(place, chunk["id"], chunk["name"], chunk["args"] or "")
-        case AIMessage():
-            calls = (*message.tool_calls, *message.invalid_tool_calls)
-            for number, call in enumerate(calls):
-                given = call["args"]
-                text = given if isinstance(given, str) else _compact(as_json(given))
-                yield _call_piece(number, call["id"], call["name"], text)
-
-
-def _call_piece(place: object, id: str | None, name: str | None, text: str) -> _Piece:
-    return _Piece(f"call {place}", "tool_input", _text(text), call=id or "", name=name or "")
-
-
-def _block_pieces(block: Mapping[str, Any]) -> Iterator[_Piece]:
-    match block:
-        case {"type": "text", "text": str(text)} if text:
-            yield _Piece("text", "text", _text(text))
-        case {"type": "reasoning", "reasoning": str(text)} if text:
-            yield _Piece("thinking", "thinking", _text(text))
-        case {"type": "non_standard", "value": {"type": "thinking", "thinking": str(text)}} if text:
-            yield _Piece("thinking", "thinking", _text(text))
-        case {"type": "image" | "file" | "audio" | "video" as kind}:
-            content = {
-                "media_type": block.get("mime_type"),
-                "data": block.get("base64"),
-                "url": block.get("url"),
-                "file_id": block.get("file_id"),
-            }
-            given = {name: as_json(value) for name, value in content.items() if value}
-            yield _Piece("whole", "image" if kind == "image" else "file", content=given)
-        case _:
-            pass

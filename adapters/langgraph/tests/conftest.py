@@ -1,18 +1,29 @@
-"""Runs `async def` tests, and keeps a graph's traces at home."""
+"""Runs `async def` tests; real processes, as the core's own tests start them."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test in a fresh event loop."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = inspect.signature(pyfuncitem.obj).parameters
-    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
-    return True
+from async_tests import pytest_pyfunc_call  # noqa: F401 — a hook
+from real_processes import Launcher, RealGateway, launcher
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launcher]:
+    """Starts real processes, in directories of their own, and ends them."""
+    with launcher(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
+    """A real gateway, one for a module's tests; each makes its own sessions."""
+    directory = tmp_path_factory.mktemp("gateway")
+    with launcher(directory) as made:
+        yield RealGateway(made, directory)

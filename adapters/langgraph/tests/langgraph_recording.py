@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from runner_shell_langgraph import LangGraphAdapter, LangGraphSettings
+from runner_shell_langgraph.load import Source
 
 from runner_shell import Answer, Continue, Ending, Request, Session, Turn, TurnInput, UserMessage
 from runner_shell.adapter.turn import Done
 from runner_shell.protocol.codec import decode_payload
-from runner_shell.protocol.events import Event, UnknownEvent
+from runner_shell.protocol.events import CheckpointSaved, Custom, Event, UnknownEvent
 
 Answerer = Callable[[Request, str], Awaitable[Answer | None]]
 
@@ -24,6 +26,7 @@ class Recorder:
         events: What was emitted, decoded.
         asked: Every request that reached a person, by its key.
         saved: The durable state, as a next process would find it.
+        runs: What was announced of each run of the graph.
     """
 
     def __init__(self, workspace: Path) -> None:
@@ -31,6 +34,7 @@ class Recorder:
         self.events: list[Event | UnknownEvent] = []
         self.asked: dict[str, Request] = {}
         self.saved: dict[str, Any] = {}
+        self.runs: list[Any] = []
         self.answers: dict[str, Answer] = {}
         self.person: Answerer | None = None
         self._turns = 0
@@ -38,7 +42,11 @@ class Recorder:
     # --- the ports ---
 
     def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
-        self.events.append(decode_payload(payload))
+        event = decode_payload(payload)
+        if isinstance(event, Custom) and event.name == "langgraph.run":
+            self.runs.append(event.data)
+        else:
+            self.events.append(event)
         return Done()
 
     def say(self, payload: bytes) -> None:
@@ -70,16 +78,30 @@ class Recorder:
             "session-1",
             self,
             workspace=self.workspace,
-            state_dir=self.workspace,
+            state_dir=self.workspace / "state",
             saved=self.saved,
         )
 
     async def adapter(self, graph: object, **settings: Any) -> LangGraphAdapter:
-        """An opened adapter that runs this graph."""
-        adapter = LangGraphAdapter(LangGraphSettings(graph="test:graph", **settings))
-        adapter._graph = graph  # type: ignore[assignment]
-        await adapter.open(self.session())
+        """An opened adapter that runs this graph; its thread in memory unless set otherwise."""
+        quiet = {"checkpointer": "memory", "langgraph_state": "off"}
+        adapter = LangGraphAdapter(LangGraphSettings(graph="test:graph", **quiet | settings))
+        adapter._source = Source(graph, "test:graph")
+        try:
+            await adapter.open(self.session())
+        except BaseException:  # as the shell does: what was half opened is closed
+            await adapter.close()
+            raise
         return adapter
+
+    @asynccontextmanager
+    async def process(self, graph: object, **settings: Any) -> AsyncIterator[LangGraphAdapter]:
+        """An adapter as a process has it, on SQLite; the next one finds what this one left."""
+        adapter = await self.adapter(graph, **{"checkpointer": "sqlite"} | settings)
+        try:
+            yield adapter
+        finally:
+            await adapter.close()
 
     async def turn(self, adapter: LangGraphAdapter, input: str | TurnInput) -> Ending:
         self._turns += 1
@@ -96,8 +118,13 @@ class Recorder:
         return [event for event in self.events if isinstance(event, kinds)]
 
     def lines(self) -> list[str]:
-        """Each event as a short line, for comparing an order."""
-        return [_line(event) for event in self.events]
+        """Each event as a short line, for comparing an order; checkpoints are left out."""
+        return [_line(one) for one in self.events if not isinstance(one, CheckpointSaved)]
+
+    async def values(self, adapter: LangGraphAdapter) -> Any:
+        """The graph's state now."""
+        assert adapter._opened is not None
+        return (await adapter._opened.state()).values
 
     def check_pairs(self, open_tools: tuple[str, ...] = ()) -> None:
         """Whatever started has ended exactly once, after its start; nothing ended that was shut."""

@@ -23,7 +23,7 @@ def make_repository(path: Path) -> None:
 
 
 async def opened(recorder: Recorder) -> LangGraphAdapter:
-    adapter = LangGraphAdapter(LangGraphSettings(graph=f"{GRAPH}:graph"))
+    adapter = LangGraphAdapter(LangGraphSettings(graph=f"{GRAPH}:graph", checkpointer="memory"))
     await adapter.open(recorder.session())
     return adapter
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, RemoveMessage
 from langchain_core.messages.tool import tool_call_chunk
-from runner_shell_langgraph.translate import Translator, as_json
+from runner_shell_langgraph.translate import Translator
+from runner_shell_langgraph.values import as_json
 
 from runner_shell import events
 
