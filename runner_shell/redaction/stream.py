@@ -334,14 +334,6 @@ class RedactingStream:
         self._raw, self._at, self._since, self._shown = text, hold, stop, shown
 
 
-def is_hit(text: str, start: int, literal: Literal) -> bool:
-    """Whether a secret that stands in a text is one there: not if it is a part of a longer word."""
-    if not literal.whole_word:
-        return True
-    inside = start > 0 and _WORD(text, start - 1) is not None
-    return not inside and _WORD(text, start + len(literal.text)) is None
-
-
 def _unfinished(bucket: Bucket, tail: str, start: int) -> list[Span]:
     """The span of a text's tail that is a good part of a known secret."""
     if len(tail) < PARTIAL_LENGTH:
