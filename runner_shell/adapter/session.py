@@ -9,7 +9,7 @@ from typing import Literal, Protocol, overload
 import msgspec
 
 from ..protocol.codec import encode_payload
-from ..protocol.events import JSON, Log, RequestKind
+from ..protocol.events import JSON, Log, RequestKind, Warning_
 from .workspace import Workspace
 
 
@@ -64,6 +64,9 @@ class SessionPort(Protocol):
     def say(self, payload: bytes) -> None:
         """Emit an event outside of any turn."""
 
+    def learn(self, name: str, value: str) -> tuple[str, str] | None:
+        """Redact a secret from now on; code and message of a warning, where it deserves one."""
+
 
 class Session:
     """The session, as the adapter sees it.
@@ -74,6 +77,7 @@ class Session:
         workspace: The agent's working directory.
         state_dir: A private directory for the framework's own files (checkpoints, transcripts).
         log: Lines for the session's log.
+        secrets: Takes what must not leave the process.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Session:
         self.workspace = Workspace(workspace)
         self.state_dir = state_dir
         self.log = SessionLog(port)
+        self.secrets = SessionSecrets(port)
         self._port = port
         self._asked = 0
         # A next process counts anew, and must not be given the answers of this one.
@@ -155,6 +160,29 @@ class DurableState(MutableMapping[str, JSON]):
 
     def __len__(self) -> int:
         return len(self._encoded)
+
+
+class SessionSecrets:
+    """Takes secrets that the shell does not know: minted, fetched or refreshed by an adapter."""
+
+    def __init__(self, port: SessionPort) -> None:
+        self._port = port
+
+    def add(self, name: str, value: str) -> None:
+        """Redact a value, in all its forms, in everything emitted and logged from now on.
+
+        A value that is too short or too ordinary is redacted only beside its name; a `warning`
+        event then names it. Adding again is harmless; a refreshed value is added to those before.
+        May be called from any thread.
+
+        Args:
+            name: What stands for it: `[REDACTED:NAME]`.
+            value: The secret.
+        """
+        warning = self._port.learn(name, value)
+        if warning is not None:
+            code, message = warning
+            self._port.say(encode_payload(Warning_(code=code, message=message)))
 
 
 class SessionLog:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 
 from ..redaction import Redactor, SecretRegistry
+from ..redaction.sources import environment_secrets
 from ..shell import logs
-from ..shell.hygiene import environment_secrets
+from ..shell.safeguard import Safeguard
 
 
 def log_to_stderr(*, debug: bool) -> None:
     """Send log lines to stderr, those of structlog's users too."""
-    logs.log_to_stderr(Redactor(SecretRegistry(environment_secrets(os.environ))).text, debug=debug)
+    registry = SecretRegistry()
+    registry.add_all(environment_secrets(os.environ))
+    logs.log_to_stderr(Safeguard(Redactor(registry)).text, debug=debug)
     logs.configure_structlog()

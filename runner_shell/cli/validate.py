@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 
 import msgspec
 import typer
 
-from ..errors import ConfigurationError
-from ..redaction import Redactor, SecretRegistry
-from ..shell import hygiene
+from ..redaction import Redactor
 from ..shell import process as processes
-from ..shell.environment import OWN_SECRETS, Settings, examine, read_token
+from ..shell.environment import Settings, examine
+from ..shell.known_secrets import KnownSecrets
 from .logs import log_to_stderr
 from .options import OPTIONS, named
 from .screen import DIM, GREEN, RED, YELLOW, Screen, Span
@@ -70,12 +68,7 @@ def _look(
 
 
 def _redactor(settings: Settings, environment: Mapping[str, str]) -> Redactor:
-    registry = SecretRegistry(hygiene.environment_secrets(environment))
-    registry.add_all([(name, environment[name]) for name in OWN_SECRETS if environment.get(name)])
-    if settings.token_file is not None:
-        with suppress(ConfigurationError):  # gone by now: told as a problem of the setting
-            registry.add("BOT_TOKEN", read_token(settings))
-    return Redactor(registry)
+    return Redactor(KnownSecrets(settings, environment).registry)
 
 
 def _as_typed(what: str, overlay: Collection[str]) -> str:

@@ -23,6 +23,9 @@ class Status(Struct, frozen=True, kw_only=True):
         turn: Id of the running turn, or empty.
         queued_turns: How many turns wait.
         ending: Whether the session is on its way out and begins nothing new.
+        redaction_failures: How often redaction raised; what it could not look at was withheld.
+        redaction_hits: In how many events a known secret was found after redaction, and withheld:
+            each is a bug.
         uptime_seconds: Since the process began its session.
     """
 
@@ -40,4 +43,6 @@ class Status(Struct, frozen=True, kw_only=True):
     turn: str
     queued_turns: int
     ending: bool
+    redaction_failures: int = 0
+    redaction_hits: int = 0
     uptime_seconds: float

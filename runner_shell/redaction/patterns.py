@@ -8,8 +8,9 @@ are, and the same hit finds a string that has begun and is not complete.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Anchor:
 
 
 Pattern = Literal | Anchor
+
+Search = Callable[[str, bool], Sequence[tuple[int, int, int]]]
 
 
 class Bucket:
@@ -109,18 +112,26 @@ class Automaton:
         patterns: What it was made of.
         begun: Every proper beginning of a head, and so everything a text can end in that could
             become a hit.
+        begun_in_words: Those of them that could do so behind a letter or a digit.
+        search: What `hits` makes something of: a head's index, where it begins, where it ends.
     """
 
-    __slots__ = ("_buckets", "_search", "begun", "patterns")
+    __slots__ = ("_buckets", "begun", "begun_in_words", "patterns", "search")
 
     def __init__(self, patterns: Iterable[Pattern], *, quick: bool = False) -> None:
         self.patterns = tuple(patterns)
         by_head: dict[str, list[Pattern]] = {}
         for pattern in self.patterns:
             by_head.setdefault(pattern.text[:HEAD], []).append(pattern)
-        self.begun = frozenset(head[:size] for head in by_head for size in range(1, len(head)))
+        self.begun = _beginnings(by_head)
+        self.begun_in_words = _beginnings(
+            head for head, found in by_head.items() if any(map(_stands_in_words, found))
+        )
         self._buckets = [Bucket(found) for found in by_head.values()]
-        self._search = _compile(list(by_head), quick=quick) if by_head else None
+        heads = list(by_head)
+        self.search: Search = (
+            _compile(heads, quick=quick).find_matches_as_indexes if heads else _nowhere
+        )
 
     def hits(self, text: str) -> list[tuple[int, Bucket]]:
         """Every position where a head stands, with what may follow there.
@@ -128,13 +139,32 @@ class Automaton:
         Raises:
             UnicodeEncodeError: The text holds a surrogate.
         """
-        if self._search is None:
-            return []
-        found = self._search.find_matches_as_indexes(text, True)
+        return self.at(self.search(text, True), 0)
+
+    def at(self, found: Sequence[tuple[int, int, int]], since: int) -> list[tuple[int, Bucket]]:
+        """The same of what `search` found in the text from a position on."""
         if not found:
             return []
         buckets = self._buckets
-        return [(start, buckets[index]) for index, start, _ in found]
+        hits = [(start + since, buckets[index]) for index, start, _ in found]
+        if len(hits) > 1:
+            hits.sort(key=itemgetter(0))
+        return hits
+
+
+def _beginnings(heads: Iterable[str]) -> frozenset[str]:
+    return frozenset(head[:size] for head in heads for size in range(1, len(head)))
+
+
+def _stands_in_words(pattern: Pattern) -> bool:
+    """Whether a pattern can match where a letter or a digit stands before it."""
+    if isinstance(pattern, Literal):
+        return not pattern.whole_word
+    return any(not rule.begins_words for rule in pattern.rules)
+
+
+def _nowhere(text: str, overlapping: bool) -> Sequence[tuple[int, int, int]]:
+    return ()
 
 
 def _compile(heads: list[str], *, quick: bool) -> AhoCorasick:

@@ -12,7 +12,7 @@ from .keys import is_sensitive
 from .patterns import Automaton, Literal
 from .reach import Admission
 from .registry import SecretRegistry, placeholder_name
-from .stream import RedactingStream, is_hit
+from .stream import RedactingStream
 
 if TYPE_CHECKING:
     from ..protocol.events import JSON
@@ -165,7 +165,9 @@ class Redactor:
     def backstop(self, frame: bytes) -> str:
         """The placeholder of a known secret in what is about to leave; empty where there is none.
 
-        A hit means that something went past the redactor: do not send the frame.
+        A hit means that something went past the redactor: do not send the frame. Secrets that are
+        looked for as a whole word, or beside their name, are left out: in what is serialised other
+        characters stand around them.
 
         Args:
             frame: Serialised, UTF-8.
@@ -174,7 +176,7 @@ class Redactor:
         for layer in self.layers():
             for start, bucket in layer.hits(text):
                 for pattern in bucket.complete(text, start):
-                    if isinstance(pattern, Literal) and is_hit(text, start, pattern):
+                    if isinstance(pattern, Literal) and not pattern.whole_word:
                         return pattern.placeholder
         return ""
 

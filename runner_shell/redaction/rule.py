@@ -74,6 +74,11 @@ class Rule:
     context: bool = False
 
     @cached_property
+    def begins_words(self) -> bool:
+        """Whether no letter and no digit may stand before it."""
+        return ALPHANUMERIC in self.before
+
+    @cached_property
     def placeholder(self) -> str:
         """What stands for a match: `[REDACTED:NAME]`."""
         return f"[REDACTED:{self.name.replace('-', '_').upper()}]"

@@ -5,8 +5,7 @@ Pure: the shell hands in what it read.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .keys import is_sensitive
 
@@ -21,15 +20,23 @@ _ADDRESSES = ("_URL", "_URI", "_DSN", "_PROXY", "_ENDPOINT")
 _PUBLIC = ("_PUBLIC_KEY", "_PUBLISHABLE_KEY")
 
 
-def environment_secrets(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+def environment_secrets(
+    environment: Mapping[str, str], named: Iterable[str] = ()
+) -> list[tuple[str, str]]:
     """The values that a variable's name says are secrets, with that name.
 
-    A list of tokens gives one entry a token, `NAME[0]` and so on; an address gives its password.
+    A list of tokens gives one entry a token, `NAME[0]` and so on; an address gives its password,
+    and `NAME[decoded]` where that differs.
+
+    Args:
+        environment: Values by name.
+        named: Patterns of more names whose values are secrets, such as `ACME_*`.
     """
+    patterns = [pattern.upper() for pattern in named]
     return [
         (label, value)
         for name in sorted(environment)
-        for label, value in _in_variable(name, environment[name])
+        for label, value in _in_variable(name, environment[name], patterns)
         if value.strip()
     ]
 
@@ -44,7 +51,10 @@ def file_secrets(files: Mapping[str, str]) -> list[tuple[str, str]]:
     return [found for path in sorted(files) for found in _in_file(path, files[path])]
 
 
-def _in_variable(name: str, value: str) -> Iterator[tuple[str, str]]:
+def _in_variable(name: str, value: str, named: list[str]) -> Iterator[tuple[str, str]]:
+    if named and _is_named(name.upper(), named):
+        yield name, value
+        return
     ending = "_" + name.upper()  # so that a bare TOKEN counts as well
     if ending.endswith(_PUBLIC):
         return
@@ -55,6 +65,12 @@ def _in_variable(name: str, value: str) -> Iterator[tuple[str, str]]:
         yield name, value
     elif ending.endswith(_ADDRESSES):
         yield from _passwords(name, value)
+
+
+def _is_named(name: str, patterns: list[str]) -> bool:
+    from fnmatch import fnmatchcase
+
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _passwords(name: str, address: str) -> Iterator[tuple[str, str]]:
@@ -73,6 +89,8 @@ def _in_file(path: str, text: str) -> Iterator[tuple[str, str]]:
     name = path.rsplit("/", 1)[-1].upper().replace(".", "_").replace("-", "_")
     stripped = text.strip()
     if stripped.startswith("{"):
+        import json  # not before the first such file
+
         try:
             yield from _in_object(name, json.loads(stripped))
         except ValueError:

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 CONTEXT = 256
 """Decided characters that are kept: what rules look back at, and late secrets may reach into."""
 
+SMALL = 4096
+"""A longer piece is likely to have something in it."""
+
+MOST_CONTEXT = 1024
+"""So many may be kept: cutting them off at each piece costs more than they do."""
+
 PARTIAL_LENGTH = 8
 """A text's tail of this many characters can be redacted as part of a secret."""
 
@@ -117,7 +123,27 @@ class RedactingStream:
 
     def feed(self, text: str) -> str:
         """Take a piece in and return what is safe to show."""
-        return self._advance(text, final=False)
+        layers = self._layers()
+        since = self._since
+        # Most pieces hold nothing and begin nothing: this is `_advance` without the rest.
+        plain = not self._spans and layers is self._seen and self._shown == since
+        if not plain or len(layers) > 1 or len(text) > SMALL:
+            return self._advance(layers, text, final=False)
+        piece, text = text, self._raw + text
+        try:
+            found = layers[0].search(text[since:], True)
+        except UnicodeEncodeError:
+            return self._advance(layers, piece, final=False)
+        if found:
+            return self._go_on(layers, text, layers[0].at(found, since), final=False)
+        stop = self._begun_plainly(layers[0], text)
+        shown = text[since:stop]
+        if stop > MOST_CONTEXT:
+            cut = stop - CONTEXT
+            text, stop = text[cut:], CONTEXT
+            self._reach -= cut
+        self._raw, self._at, self._since, self._shown = text, stop, stop, stop
+        return shown
 
     def finish(self, text: str = "") -> str:
         """The text has ended: return what was held back.
@@ -127,7 +153,7 @@ class RedactingStream:
         Args:
             text: The last piece, if there is one.
         """
-        shown = self._advance(text, final=True)
+        shown = self._advance(self._layers(), text, final=True)
         self._raw = ""
         self._at = self._since = self._shown = self._reach = 0
         self._spans = []
@@ -155,8 +181,7 @@ class RedactingStream:
 
     # --- what is where -----------------------------------------------------------------------
 
-    def _advance(self, piece: str, *, final: bool) -> str:
-        layers = self._layers()
+    def _advance(self, layers: Layers, piece: str, *, final: bool) -> str:
         if layers is not self._seen:
             self._seen, self._since = layers, 0
         text = self._raw + piece if self._raw else piece
@@ -165,6 +190,12 @@ class RedactingStream:
         except UnicodeEncodeError:
             text = SURROGATE.sub(REPLACEMENT, text)
             hits = self._hits(layers, text)
+        return self._go_on(layers, text, hits, final=final)
+
+    def _go_on(
+        self, layers: Layers, text: str, hits: list[tuple[int, Bucket]], *, final: bool
+    ) -> str:
+        """Decide what can be, emit it, and keep the rest."""
         if self._spans:
             self._run_on(text)
         stop = len(text) if final else self._begun(layers, text)
@@ -178,14 +209,10 @@ class RedactingStream:
     def _hits(self, layers: Layers, text: str) -> list[tuple[int, Bucket]]:
         since = self._since
         searched = text[since:] if since else text
-        hits = layers[0].hits(searched)
+        hits = layers[0].at(layers[0].search(searched, True), since)
         for layer in layers[1:]:
-            hits += layer.hits(searched)
-        if not hits:
-            return hits
-        if since:
-            hits = [(start + since, bucket) for start, bucket in hits]
-        if len(hits) > 1:
+            hits += layer.at(layer.search(searched, True), since)
+        if len(layers) > 1:
             hits.sort(key=itemgetter(0))
         return hits
 
@@ -199,6 +226,25 @@ class RedactingStream:
                 start += 1
             return start
         while start < length and not any(text[start:] in layer.begun for layer in layers):
+            start += 1
+        return start
+
+    def _begun_plainly(self, layer: Automaton, text: str) -> int:
+        """The same where there are no hits, so that it is known what stands before the tail.
+
+        A beginning that only rules have, and none of them inside of a word, is none there: unless
+        what stands before was redacted. With hits that could turn out later.
+        """
+        length = len(text)
+        begun, start = layer.begun, max(self._since, length - HEAD + 1)
+        while start < length:
+            tail = text[start:]
+            if tail in begun and (
+                tail in layer.begun_in_words
+                or start == self._reach
+                or not (start and _WORD(text, start - 1))
+            ):
+                return start
             start += 1
         return start
 
@@ -332,14 +378,6 @@ class RedactingStream:
             for span in self._spans:
                 span.shift(-cut)
         self._raw, self._at, self._since, self._shown = text, hold, stop, shown
-
-
-def is_hit(text: str, start: int, literal: Literal) -> bool:
-    """Whether a secret that stands in a text is one there: not if it is a part of a longer word."""
-    if not literal.whole_word:
-        return True
-    inside = start > 0 and _WORD(text, start - 1) is not None
-    return not inside and _WORD(text, start + len(literal.text)) is None
 
 
 def _unfinished(bucket: Bucket, tail: str, start: int) -> list[Span]:

@@ -40,6 +40,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     resume: Literal["continue", "ask", "fail"] | None = None
     journal_limit_bytes: int = 64 * 1024 * 1024
     journal_retention: int = 0
+    secrets_dir: Path | None = None
+    secret_names: tuple[str, ...] = ()
+    redaction_rules: Path | None = None
+    redaction_off: tuple[str, ...] = ()
     termination_log: Path = Path("/dev/termination-log")
     debug: bool = False
 
@@ -165,6 +169,19 @@ def _token_file(text: str) -> Path:
     return path
 
 
+def _file(text: str) -> Path:
+    path = Path(text)
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    return path
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
 def _certificates(text: str) -> Path:
     path = Path(text)
     try:
@@ -269,6 +286,32 @@ VARIABLES: tuple[Variable, ...] = (
         ("RUNNER_JOURNAL_RETENTION",),
         _count,
         "How many acknowledged segments of the journal (4 MiB each) are kept, for debugging.",
+    ),
+    Variable(
+        "secrets_dir",
+        ("RUNNER_SECRETS_DIR",),
+        _directory,
+        "Directory of mounted secret files, whose content is redacted; read again when it changes.",
+    ),
+    Variable(
+        "secret_names",
+        ("RUNNER_SECRET_NAMES",),
+        _words,
+        "More variables whose values are redacted, by name or pattern, such as `ACME_*`; separated "
+        "by commas.",
+    ),
+    Variable(
+        "redaction_rules",
+        ("RUNNER_REDACTION_RULES",),
+        _file,
+        "TOML file of redaction rules of your own.",
+    ),
+    Variable(
+        "redaction_off",
+        ("RUNNER_REDACTION_OFF",),
+        _words,
+        "Redaction rules that are not applied, by name, and paths below which none is, such as "
+        "`tool.finished.output`; separated by commas. Known secrets are always redacted.",
     ),
     Variable(
         "termination_log",

@@ -18,7 +18,9 @@ from msgspec import Struct
 from ..adapter.contract import Adapter, Ending
 from ..protocol.commands import Command, ReservedCommand
 from ..protocol.events import JSON
+from ..redaction import SecretRegistry
 from .crossing import Crossing, Pressure
+from .known_secrets import warning_of
 
 if TYPE_CHECKING:
     from ..adapter.session import Answer, Request
@@ -87,9 +89,12 @@ FromAdapter: TypeAlias = Emitted | Asked | Withdrawn | Saved | Woken | Finished
 class AdapterPort:
     """What turns and sessions talk to, on the adapter's side."""
 
-    def __init__(self, crossing: Crossing[FromAdapter], pressure: Pressure) -> None:
+    def __init__(
+        self, crossing: Crossing[FromAdapter], pressure: Pressure, registry: SecretRegistry
+    ) -> None:
         self._crossing = crossing
         self._pressure = pressure
+        self._registry = registry
 
     def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
         """Fix the event's place now; the awaitable waits while there is pressure."""
@@ -107,6 +112,10 @@ class AdapterPort:
     def save(self, key: str, value: bytes | None) -> None:
         """Make one key of the state durable."""
         self._crossing.put(Saved(key, value))
+
+    def learn(self, name: str, value: str) -> tuple[str, str] | None:
+        """Redact a secret: at once, as a log line of this thread does not wait for the main one."""
+        return warning_of(self._registry.add(name, value))
 
     def wake(self) -> None:
         """Ask for a turn."""
@@ -136,19 +145,21 @@ class AdapterHost:
         take: Called on the main loop with what the adapter says, in order.
         pressure: Makes awaited emits wait.
         taken: Called when as much was taken as is done in one go.
+        registry: Where the adapter's secrets go.
     """
 
     def __init__(
         self,
         take: Callable[[FromAdapter], None],
         pressure: Pressure,
-        taken: Callable[[], None] = lambda: None,
+        taken: Callable[[], None],
+        registry: SecretRegistry,
     ) -> None:
         self._main = asyncio.get_running_loop()
         self._take = take
         self.crossing: Crossing[FromAdapter] = Crossing(self._main, self._took, taken)
         pressure.watch(self.crossing)
-        self.port = AdapterPort(self.crossing, pressure)
+        self.port = AdapterPort(self.crossing, pressure, registry)
         self.adapter: Adapter | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work: asyncio.Queue[Coroutine[Any, Any, None] | None]

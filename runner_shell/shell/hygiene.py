@@ -16,22 +16,9 @@ from runner_shell.shell.linux import PR_SET_DUMPABLE, on_linux, prctl
 
 TYPE_CHECKING = False  # typing's own costs the start path milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterable, MutableMapping
 
-__all__ = ["environment_secrets", "make_undumpable", "private_directory", "take_secrets"]
-
-_SECRET_ENDINGS = (
-    "_TOKEN",
-    "_TOKENS",
-    "_KEY",
-    "_SECRET",
-    "PASSWORD",
-    "_PASSWD",
-    "_CREDENTIALS",
-    "_PAT",
-)
-_ADDRESS_ENDINGS = ("_URL", "_URI", "_DSN", "_PROXY")
-_MIN_SECRET_LENGTH = 6  # a shorter one would be found, and replaced, in the midst of words
+__all__ = ["make_undumpable", "private_directory", "take_secrets"]
 
 # proc(5), /proc/PID/stat: fields 50 and 51, counted from 1; those after the name start with 3.
 _ENV_START, _ENV_END = 50 - 3, 51 - 3
@@ -149,40 +136,3 @@ def _check_and_tighten(name: str) -> None:
             os.fchmod(directory, stat.S_IMODE(found.st_mode) & 0o700)
     finally:
         os.close(directory)
-
-
-def environment_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the values that look like secrets by their variable's name, for the redactor.
-
-    Values shorter than six characters are left out. A list of tokens gives one entry a token,
-    `NAME[0]` and so on; an address gives its password, and `NAME[decoded]` where that differs.
-    """
-    return {
-        label: value
-        for name in environ
-        for label, value in _secrets_in(name, environ[name])
-        if len(value) >= _MIN_SECRET_LENGTH
-    }
-
-
-def _secrets_in(name: str, value: str) -> Iterator[tuple[str, str]]:
-    ending = "_" + name.upper()  # so that a bare TOKEN counts as well
-    if ending.endswith("_TOKENS"):
-        parts = value.replace(",", " ").split()
-        yield from ((f"{name}[{index}]", part) for index, part in enumerate(parts))
-    elif ending.endswith(_SECRET_ENDINGS):
-        yield name, value
-    elif ending.endswith(_ADDRESS_ENDINGS):
-        yield from _passwords_in(name, value)
-
-
-def _passwords_in(name: str, url: str) -> Iterator[tuple[str, str]]:
-    authority = url.partition("://")[2]
-    for delimiter in "/?#":
-        authority = authority.partition(delimiter)[0]
-    password = authority.rpartition("@")[0].partition(":")[2]
-    yield name, password
-    if "%" in password:
-        from urllib.parse import unquote  # rare, and dear to import
-
-        yield f"{name}[decoded]", unquote(password)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 
 TYPE_CHECKING = False  # typing's own costs the start path milliseconds
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
-    from typing import Any
+    from typing import Any, TextIO
 
     from structlog.stdlib import ProcessorFormatter
 
     Redact = Callable[[str], str]
     Fields = MutableMapping[str, Any]
+    ToStream = logging.StreamHandler[TextIO]
+else:
+    ToStream = logging.StreamHandler
 
 
 def log_to_stderr(redact: Redact, *, debug: bool) -> None:
@@ -29,11 +33,35 @@ def log_to_stderr(redact: Redact, *, debug: bool) -> None:
         redact: Replaces secrets in a text: in each field, and in the whole line with its traceback.
         debug: Whether the shell says what it does.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_Lines(redact, people=sys.stderr.isatty()))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.captureWarnings(True)
     if debug:
         logging.getLogger("runner_shell").setLevel(logging.DEBUG)
+
+
+def say_uncaught_errors(redact: Redact) -> None:
+    """Redact what the interpreter itself writes to stderr: of threads, and where nobody can catch.
+
+    Args:
+        redact: Replaces secrets in a text.
+    """
+    import threading
+
+    def say(where: str, error: BaseException | None) -> None:
+        import traceback
+
+        text = "".join(traceback.format_exception(error)) if error is not None else ""
+        logging.getLogger("runner_shell").error("uncaught in %s\n%s", where, redact(text))
+
+    def in_thread(caught: threading.ExceptHookArgs) -> None:
+        if not isinstance(caught.exc_value, SystemExit):
+            name = caught.thread.name if caught.thread is not None else "a thread"
+            say(f"thread {name!r}", caught.exc_value)
+
+    threading.excepthook = in_thread
+    sys.unraisablehook = lambda caught: say(caught.err_msg or "a clean-up", caught.exc_value)
 
 
 def configure_structlog() -> None:
@@ -62,6 +90,16 @@ def _shared() -> list[Any]:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
+
+
+class _Handler(ToStream):
+    """Says that a line could not be written, but not which: the standard one shows it raw."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 — logging's name
+        error = sys.exc_info()[0]
+        name = error.__name__ if error is not None else "an error"
+        with suppress(OSError, ValueError):
+            self.stream.write(f"runner-shell: a line of {record.module} was not logged: {name}\n")
 
 
 class _Lines(logging.Formatter):

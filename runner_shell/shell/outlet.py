@@ -3,19 +3,14 @@
 redact (a stream per block or tool call) → merge → number → encode once → journal → link. Everything
 that leaves a runner comes through here; finished content is built from what was redacted.
 
-An adapter's payload is encoded already. Where redaction leaves it as it is, it is spliced in, not
-encoded again; and text deltas, which are most of all events, go the shortest way.
+An adapter's payload is never spliced in: it may hold more than the event that was read from it.
+Text deltas, which are most of all events, go the shortest way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import cache
-from typing import Literal, get_origin
-
-import msgspec
-from msgspec.structs import replace
 
 from ..errors import RemoteProtocolError
 from ..journal import Journal
@@ -23,10 +18,8 @@ from ..journal.recovery import add
 from ..link.runner import RunnerLink
 from ..protocol import codec
 from ..protocol.events import (
-    JSON,
     BlockDelta,
     BlockFinished,
-    BlockStarted,
     CommandDone,
     CommandFailed,
     Gap,
@@ -42,9 +35,10 @@ from ..protocol.events import (
     TurnStarted,
     Warning_,
 )
-from ..redaction import RedactingStream, Redactor
 from .ledger import AnyEvent, Ledger
 from .merging import Held, Merger
+from .safeguard import Safeguard
+from .streams import Key, Later, Streams, never
 
 Tap = Callable[[bytes], None]
 
@@ -55,9 +49,7 @@ _SHELLS_OWN = frozenset({
 """What an adapter cannot say: else a turn could have two endings, or a question no book."""
 
 
-_IDS = frozenset({"id", "call", "request", "command", "key", "scope"})
-"""Fields in which a rule could make two names alike: known secrets only. So is a block's
-`message`."""
+_BEGINNINGS = frozenset({SessionStarted, TurnStarted})
 
 
 class Outlet:
@@ -66,9 +58,10 @@ class Outlet:
     Args:
         link: Numbers and sends.
         journal: Keeps, before the link sends.
-        redactor: Replaces secrets.
+        guard: Replaces secrets, and looks a last time.
         kick: Called when there is something to flush, once until it is flushed.
         now: Monotonic seconds.
+        later: Calls a function after so many seconds: idle streams let go of what is harmless.
 
     Attributes:
         taps: Called with each event as it is stored, once it is: the terminal's view, `--json`.
@@ -79,19 +72,20 @@ class Outlet:
         self,
         link: RunnerLink,
         journal: Journal,
-        redactor: Redactor,
+        guard: Safeguard,
         *,
         kick: Callable[[], None],
         now: Callable[[], float],
+        later: Later = never,
     ) -> None:
         self.taps: list[Tap] = []
         self.ledger = Ledger()
         self._link = link
         self._journal = journal
-        self._redactor = redactor
+        self._guard = guard
         self._kick = kick
         self._now = now
-        self._streams: dict[tuple[str, str | int], RedactingStream] = {}
+        self._streams = Streams(guard, self._release, later)
         self._plain_names: tuple[str, Scope] | None = None
         self._merger = Merger()
         self._merging = False
@@ -141,7 +135,7 @@ class Outlet:
         if delta is not None:
             texts = self.ledger.texts(delta.message, delta.index)
             if texts is not None:
-                self._take_delta(delta, texts, payload, turn)
+                self._take_delta(delta, texts, turn)
                 return
         try:
             event = codec.decode_emitted(payload)
@@ -151,125 +145,108 @@ class Outlet:
         if type(event) in _SHELLS_OWN:
             self._drop(f"{event.__struct_config__.tag!r} is the shell's to say", turn)
             return
-        self._admit(event, payload, turn)
+        self._admit(event, turn)
 
     def say(self, event: AnyEvent, turn: str = "") -> None:
         """An event of the shell's own."""
-        for piece in self._redacted(event):
+        for piece in self._redacted(event, turn):
             self._write(piece, turn)
 
-    def _take_delta(self, delta: BlockDelta, texts: list[str], payload: bytes, turn: str) -> None:
-        stream = self._stream(delta.message, delta.index)
-        text = stream.feed(delta.text)
+    def _take_delta(self, delta: BlockDelta, texts: list[str], turn: str) -> None:
+        text = self._streams.feed((delta.message, delta.index), delta.text, turn)
         if not text:
             return
         add(text, texts)
         if text != delta.text or self._renamed(delta):
-            delta, payload = self._delta(delta.message, delta.index, text, delta.scope), b""
+            delta = self._delta(delta.message, delta.index, text, delta.scope)
         if self._merging:
             self._write(delta, turn)
         else:
-            self._write_payload(payload or codec.encode_payload(delta), delta, turn, lingers=True)
+            self._write_out(delta, turn, lingers=True)
 
     def close_open_things(self, turn: str, *, waiting: bool) -> None:
         """Write the endings that a turn left out."""
         for message, index in self.ledger.open_blocks():
             self._flush_block(message, index, turn)
         for ending in self.ledger.close_all(keep_tools_and_steps=waiting):
-            for piece in self._redacted(ending):
+            for piece in self._redacted(ending, turn):
                 self._write(piece, turn)
-        if not waiting:
+        if waiting:
+            self._streams.rest()
+        else:
             self._streams.clear()
 
     def _drop(self, why: str, turn: str) -> None:
         self.say(Warning_(code="invalid_event", message=f"an event was dropped: {why}"), turn)
 
-    def _admit(self, event: AnyEvent, payload: bytes, turn: str) -> None:
+    def _admit(self, event: AnyEvent, turn: str) -> None:
         if isinstance(event, BlockFinished):
             self._flush_block(event.message, event.index, turn)
         elif isinstance(event, ToolFinished):
             self._flush_tool(event.call, turn)
         for admitted in self.ledger.admit(event):
-            for piece in self._redacted(admitted):
-                if piece is event:
-                    self._write(piece, turn, payload)
-                else:
-                    self._write(piece, turn)
+            for piece in self._redacted(admitted, turn):
+                self._write(piece, turn)
         for repair in self.ledger.take_repairs() if self.ledger.repairs else ():
             self.say(Warning_(code="adapter_order", message=repair), turn)
 
     # --- redaction ---------------------------------------------------------------------------
 
-    def _redacted(self, event: AnyEvent) -> list[AnyEvent]:
+    def _redacted(self, event: AnyEvent, turn: str) -> list[AnyEvent]:
         if isinstance(event, BlockDelta):
-            text = self._stream(event.message, event.index).feed(event.text)
+            text = self._streams.feed((event.message, event.index), event.text, turn)
             if not text:
                 return []
             self.ledger.heard(event.message, event.index, text)
             return [self._delta(event.message, event.index, text, event.scope)]
         if isinstance(event, ToolOutput):
-            text = self._stream("", event.call).feed(event.text)
-            return [self._whole(replace(event, text=text))] if text else []
-        return [self._whole(event)]
+            text = self._streams.feed(("", event.call), event.text, turn)
+            return [self._output(event.call, text, event.scope)] if text else []
+        return [self._guard.event(event)]
 
     def _delta(self, message: str, index: int, text: str, scope: Scope) -> BlockDelta:
         """A delta whose text is redacted already; a second time would see other edges."""
-        name = self._redactor.identifier(message)
+        name = self._guard.identifier
         return BlockDelta(
-            message=name, index=index, text=text, scope=tuple(map(self._redactor.identifier, scope))
+            message=name(message), index=index, text=text, scope=tuple(map(name, scope))
         )
+
+    def _output(self, call: str, text: str, scope: Scope) -> ToolOutput:
+        """The same of a tool."""
+        name = self._guard.identifier
+        return ToolOutput(call=name(call), text=text, scope=tuple(map(name, scope)))
 
     def _renamed(self, delta: BlockDelta) -> bool:
         """Whether its names hold a secret; asked once for each message and scope."""
         names = (delta.message, delta.scope)
         if names != self._plain_names:
-            if any(
-                self._redactor.identifier(name) != name for name in (delta.message, *delta.scope)
-            ):
+            if any(self._guard.identifier(name) != name for name in (delta.message, *delta.scope)):
                 return True
             self._plain_names = names
         return False
 
-    def _whole(self, event: AnyEvent) -> AnyEvent:
-        changed: dict[str, JSON] = {}
-        ids = _IDS | {"message"} if isinstance(event, BlockStarted | BlockFinished) else _IDS
-        for field in _open_fields(type(event)):
-            plain = msgspec.to_builtins(getattr(event, field))
-            redacted = self._ids(plain) if field in ids else self._redactor.payload(plain)
-            if redacted != plain:
-                changed[field] = redacted
-        return replace(event, **changed) if changed else event
-
-    def _ids(self, value: JSON) -> JSON:
-        if isinstance(value, list | tuple):
-            return type(value)(map(self._ids, value))  # a list where a tuple was counts as changed
-        return self._redactor.identifier(value) if isinstance(value, str) else value
-
-    def _stream(self, message: str, part: str | int) -> RedactingStream:
-        key = (message, part)
-        stream = self._streams.get(key)
-        if stream is None:
-            stream = self._streams[key] = self._redactor.stream()
-        return stream
-
     def _flush_block(self, message: str, index: int, turn: str) -> None:
-        stream = self._streams.pop((message, index), None)
-        rest = stream.finish() if stream is not None else ""
-        scope = self.ledger.open_blocks().get((message, index))
-        if rest and scope is not None:
-            self.ledger.heard(message, index, rest)
-            self._write(self._delta(message, index, rest, scope), turn)
+        self._release((message, index), self._streams.finish((message, index)), turn)
 
     def _flush_tool(self, call: str, turn: str) -> None:
-        stream = self._streams.pop(("", call), None)
-        rest = stream.finish() if stream is not None else ""
-        if rest:
-            scope = self.ledger.scope_of_tool(call)
-            self._write(self._whole(ToolOutput(call=call, text=rest, scope=scope)), turn)
+        self._release(("", call), self._streams.finish(("", call)), turn)
+
+    def _release(self, key: Key, text: str, turn: str) -> None:
+        """Write what a stream let go of, where it belongs."""
+        if not text:
+            return
+        message, part = key
+        if isinstance(part, str):
+            self._write(self._output(part, text, self.ledger.scope_of_tool(part)), turn)
+            return
+        scope = self.ledger.open_blocks().get((message, part))
+        if scope is not None:
+            self.ledger.heard(message, part, text)
+            self._write(self._delta(message, part, text, scope), turn)
 
     # --- writing -----------------------------------------------------------------------------
 
-    def _write(self, event: AnyEvent, turn: str, payload: bytes = b"") -> None:
+    def _write(self, event: AnyEvent, turn: str) -> None:
         lingers = type(event) is BlockDelta or type(event) is ToolOutput
         if self._merging and isinstance(event, BlockDelta | ToolOutput):
             held = self._merger.take(event, turn)
@@ -278,7 +255,7 @@ class Outlet:
             return
         if self._merger.holds:
             self._write_held()
-        self._write_payload(payload or codec.encode_payload(event), event, turn, lingers=lingers)
+        self._write_out(event, turn, lingers=lingers)
 
     def _write_held(self) -> None:
         held = self._merger.release()
@@ -286,10 +263,25 @@ class Outlet:
             self._write_merged(held)
 
     def _write_merged(self, held: Held) -> None:
-        delta = held.merged()
-        self._write_payload(codec.encode_payload(delta), delta, held.turn, lingers=True)
+        self._write_out(held.merged(), held.turn, lingers=True)
 
-    def _write_payload(self, payload: bytes, event: AnyEvent, turn: str, *, lingers: bool) -> None:
+    def _write_out(self, event: AnyEvent, turn: str, *, lingers: bool) -> None:
+        event, payload = self._guard.last_look(event, codec.encode_payload(event))
+        # Told before, as nothing may follow on an ending; but behind what everything else follows.
+        if self._guard.troubled and type(event) not in _BEGINNINGS:
+            self._tell(turn)
+        self._number_and_keep(event, payload, turn, lingers=lingers)
+        if self._guard.troubled:
+            self._tell(turn)
+
+    def _tell(self, turn: str) -> None:
+        """Say that redaction failed; nothing looks at these, as they hold no content."""
+        for trouble in self._guard.take_troubles():
+            self._number_and_keep(trouble, codec.encode_payload(trouble), turn, lingers=False)
+
+    def _number_and_keep(
+        self, event: AnyEvent, payload: bytes, turn: str, *, lingers: bool
+    ) -> None:
         if not self._dirty:
             self._dirty = True
             self._kick()
@@ -303,13 +295,3 @@ class Outlet:
         self._journaled(seq, len(encoded), lingers=lingers, now=self._time)
         if self.taps:
             self._shown.append(encoded)
-
-
-@cache
-def _open_fields(event: type[AnyEvent]) -> tuple[str, ...]:
-    """All fields but those that hold a word of the vocabulary, no secret even if one is alike."""
-    return tuple(
-        field.name
-        for field in msgspec.structs.fields(event)
-        if get_origin(field.type) is not Literal
-    )

@@ -15,11 +15,11 @@ from ..control.location import socket_path, state_directory
 from ..errors import ConfigurationError, Refused, TransportBroken
 from . import guardian, hygiene
 from .environment import (
-    OWN_SECRETS,
     TAKEN,
     Settings,
     examine,
     not_honoured,
+    read_given,
     read_token,
 )
 
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from ..redaction import SecretRegistry
     from ..transport.driver import Dial
     from ..transport.socket import Socket
+    from .known_secrets import OwnRules
     from .runner import RunnerSettings
+    from .safeguard import Safeguard
 
     Stage = Callable[["Process"], AbstractAsyncContextManager["Connection"]]
 
@@ -72,9 +74,11 @@ class Process:
         session: Id of the session; made up where none was given.
         instance: Random id of this process.
         registry: The secrets that are known; set in the runner.
+        guard: Redacts what leaves by other ways than events; set in the runner.
     """
 
     registry: SecretRegistry  # set before anything can fail with a secret in it
+    guard: Safeguard
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         self.settings = settings
@@ -121,16 +125,24 @@ def main() -> NoReturn:
 
 
 def refuse(error: ConfigurationError, environment: Mapping[str, str]) -> NoReturn:
-    """Say every problem to stderr and the termination log, and exit with 2."""
-    from .outcome import BAD_CONFIGURATION, Termination, write_termination_log
+    """Say every problem to stderr and the termination log, and exit with 2.
 
+    A problem may repeat what was set, or what a plug-in raised: secrets are replaced.
+    """
+    from ..redaction import Redactor
+    from .known_secrets import KnownSecrets
+    from .outcome import BAD_CONFIGURATION, Termination, write_termination_log
+    from .safeguard import Safeguard
+
+    known = KnownSecrets(read_given(environment)[0], environment)
+    redact = Safeguard(Redactor(known.registry)).text
     for problem in error.problems:
-        print(f"runner-shell: {problem}", file=sys.stderr)
+        print(f"runner-shell: {redact(problem)}", file=sys.stderr)
     path = environment.get("RUNNER_TERMINATION_LOG") or "/dev/termination-log"
     write_termination_log(
         Path(path),
         Termination(
-            outcome="failed", reason=str(error), resumable=False, last_acked=None, cost=None
+            outcome="failed", reason=redact(str(error)), resumable=False, last_acked=None, cost=None
         ),
     )
     sys.exit(BAD_CONFIGURATION)
@@ -186,11 +198,10 @@ def _own_fault(process: Process, error: Exception) -> int:
     """Say the traceback, redacted; the guardian writes the termination log."""
     import traceback
 
-    from ..redaction import Redactor
     from .outcome import SHELL_FAULT
 
     text = "".join(traceback.format_exception(error))
-    print(Redactor(process.registry).text(text), file=sys.stderr)
+    print(process.guard.text(text), file=sys.stderr)
     return SHELL_FAULT
 
 
@@ -198,31 +209,36 @@ async def _run_session(process: Process, stage: Stage) -> int:
     import asyncio
 
     from ..control.server import StatusServer
-    from ..redaction import Redactor, SecretRegistry
-    from .logs import log_to_stderr
+    from ..redaction import Redactor
+    from .known_secrets import KnownSecrets
+    from .logs import log_to_stderr, say_uncaught_errors
     from .outcome import EXIT_CODES, write_termination_log
     from .runner import Runner
+    from .safeguard import Safeguard
     from .signals import Signals
 
-    own = {name: process.environment[name] for name in OWN_SECRETS if process.environment.get(name)}
-    if process.settings.token_file is not None:
-        own["BOT_TOKEN"] = read_token(process.settings)
-    process.registry = SecretRegistry(hygiene.environment_secrets(process.environment) | own)
-    log_to_stderr(Redactor(process.registry).text, debug=process.settings.debug)
+    known = KnownSecrets(process.settings, process.environment)
+    process.registry = known.registry
+    process.guard = Safeguard(Redactor(known.registry))
+    log_to_stderr(process.guard.text, debug=process.settings.debug)
+    say_uncaught_errors(process.guard.text)
+    known.watch()
     async with stage(process) as connection:
         with closing(_journal(process, lasting=connection.lasting)) as journal:
             runner = Runner(
-                _runner_settings(process),
+                _runner_settings(process, tuple(known.warnings)),
                 lambda: _make_adapter(process),
                 connection.dial,
                 registry=process.registry,
                 taps=connection.taps,
                 journal=journal,
+                find_rules=lambda: _find_rules(process),
             )
             _arm_last_resort(process.settings)
             with Signals(asyncio.get_running_loop(), runner, process):
                 async with StatusServer(socket_path(process.state_dir), runner.status):
                     verdict, termination = await runner.run()
+    known.close()
     write_termination_log(process.settings.termination_log, termination)
     shown = connection.taps and verdict.exit_code == EXIT_CODES[verdict.outcome]
     if verdict.exit_code and not shown:
@@ -265,7 +281,18 @@ def _arm_last_resort(settings: Settings) -> None:
     guardian.arm_deadline(patience)
 
 
-def _runner_settings(process: Process) -> RunnerSettings:
+def _find_rules(process: Process) -> OwnRules:
+    """The rules; for log lines they count from here on. Runs in the adapter's thread."""
+    from .known_secrets import find_rules
+
+    rules = find_rules(process.settings)
+    process.guard.redactor = rules.redactor(process.registry)
+    return rules
+
+
+def _runner_settings(
+    process: Process, known_warnings: tuple[tuple[str, str], ...]
+) -> RunnerSettings:
     from .. import __version__
     from .runner import RunnerSettings
 
@@ -289,7 +316,7 @@ def _runner_settings(process: Process) -> RunnerSettings:
         connect_seconds=settings.connect_seconds,
         resume=settings.resume,
         journal_limit_bytes=settings.journal_limit_bytes,
-        warnings=warnings,
+        warnings=warnings + known_warnings,
         version=__version__,
     )
 

@@ -56,7 +56,7 @@ def _row(variable: Variable) -> str:
 def _default(variable: Variable) -> str:
     value = getattr(Settings(), variable.field)
     match value:
-        case None | "":
+        case None | "" | ():
             return ""
         case bool():
             return f"`{str(value).lower()}`"

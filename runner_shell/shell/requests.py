@@ -64,6 +64,7 @@ class RequestBook:
         defer_seconds: How long a question that can be deferred holds its turn.
         commit: Makes what was said durable; False where that failed, and nothing may follow.
         redact: Replaces secrets, so that the digest is of what a person sees.
+        identify: Replaces known secrets in a key, as it is kept for the next process.
         away: Whether the gateway is away, which may hold an answer that came in time.
 
     Attributes:
@@ -79,11 +80,13 @@ class RequestBook:
         defer_seconds: float,
         commit: Callable[[], bool] = lambda: True,
         redact: Callable[[JSON], JSON] = lambda value: value,
+        identify: Callable[[str], str] = lambda key: key,
         away: Callable[[], bool] = lambda: False,
     ) -> None:
         self.answers_due = False
         self._commit = commit
         self._redact = redact
+        self._identify = identify
         self._away = away
         self._say = say
         self._answered_later = answered_later
@@ -124,6 +127,7 @@ class RequestBook:
 
     def ask(self, request: Request, key: str, may_defer: bool, reply: Reply) -> None:
         """Ask, or give the answer that is there already."""
+        key = self._identify(key)
         entry = self._by_key.get(key)
         if entry is None or self._is_another(entry, request):
             entry = self._open(request, key, may_defer)
@@ -146,7 +150,7 @@ class RequestBook:
 
     def withdraw(self, key: str, reply: Reply) -> None:
         """The asker was cancelled; nobody needs to answer unless another one waits."""
-        entry = self._by_key.get(key)
+        entry = self._by_key.get(self._identify(key))
         if entry is None or reply not in entry.waiters:
             return
         entry.waiters.remove(reply)
@@ -252,7 +256,7 @@ class RequestBook:
             "schema": request.schema,
             "options": request.options,
         }
-        plain = self._redact(msgspec.to_builtins(shown))
+        plain = {name: self._redact(value) for name, value in msgspec.to_builtins(shown).items()}
         return sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()
 
     def _defer(self, entry: Entry) -> None:

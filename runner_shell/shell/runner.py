@@ -39,7 +39,13 @@ from ..link.effects import (
 from ..link.runner import LinkSettings, RunnerLink
 from ..link.states import RunnerState
 from ..protocol import codec
-from ..protocol.commands import Command, ReservedCommand, SessionStop, TurnStart
+from ..protocol.commands import (
+    Command,
+    ReservedCommand,
+    SecretAdd,
+    SessionStop,
+    TurnStart,
+)
 from ..protocol.events import (
     JSON,
     Error,
@@ -66,13 +72,16 @@ from .host import (
     Withdrawn,
     Woken,
 )
+from .known_secrets import warning_of
 from .outcome import Termination, Verdict, goes_on
 from .outlet import Outlet, Tap
 from .restart import Policy, Restart
+from .safeguard import Safeguard
 from .turns import Turns, Work
 
 if TYPE_CHECKING:  # imported where they are made, while the socket waits
     from ..adapter.session import Answer, Session
+    from .known_secrets import OwnRules
     from .requests import RequestBook
 
 log = logging.getLogger("runner_shell")
@@ -136,6 +145,8 @@ class Runner:
         registry: The secrets that are known.
         taps: Called with each event as it is stored.
         journal: Where events are kept until they are acknowledged.
+        find_rules: Looks for redaction rules; called in the adapter's thread. Without it the
+            package's own apply.
     """
 
     def __init__(
@@ -147,26 +158,33 @@ class Runner:
         registry: SecretRegistry | None = None,
         taps: tuple[Tap, ...] = (),
         journal: Journal | None = None,
+        find_rules: Callable[[], OwnRules] | None = None,
     ) -> None:
         self.settings = settings
         self._make_adapter = make_adapter
         self._loop = asyncio.get_running_loop()
         self._journal: Journal = journal or MemoryJournal()
         self._restart = Restart(self._journal, settings.resume)
-        self._redactor = Redactor(registry or SecretRegistry())
+        self._registry = registry if registry is not None else SecretRegistry()
+        self._guard = Safeguard(Redactor(self._registry))
+        self._find_rules = find_rules
+        self._rules: OwnRules | None = None
         self._link = _link(settings, self._journal)
         self._driver = LinkDriver(self._link, dial, self._on_effect, before_send=self._flush)
         self._outlet = Outlet(
             self._link,
             self._journal,
-            self._redactor,
+            self._guard,
             kick=self._on_news,
             now=self._loop.time,
+            later=self._loop.call_later,
         )
         self._outlet.taps.extend(taps)
         high = min(settings.high_mark_bytes, settings.journal_limit_bytes // 2)
         self._pressure = Pressure(high_bytes=high, low_bytes=high // 2)
-        self._host = AdapterHost(self._on_adapter, self._pressure, self._feel_pressure)
+        self._host = AdapterHost(
+            self._on_adapter, self._pressure, self._feel_pressure, self._registry
+        )
         self._welcome: asyncio.Future[Welcomed] = self._loop.create_future()
         self._verdict: asyncio.Future[Verdict] = self._loop.create_future()
         self._queue: deque[Work] = deque()
@@ -256,7 +274,7 @@ class Runner:
             session=self.settings.session,
             instance=self.settings.instance,
             pid=os.getpid(),
-            adapter=self.settings.adapter,
+            adapter=self._guard.identifier(self.settings.adapter),
             connected=link.state is RunnerState.OPEN,
             link=link.state.value,
             problem=self.redact(self._driver.last_problem),
@@ -267,6 +285,8 @@ class Runner:
             turn=self.turn,
             queued_turns=len(self._queue),
             ending=self.ending,
+            redaction_failures=self._guard.failures,
+            redaction_hits=self._guard.hits,
             uptime_seconds=round(self._loop.time() - self._started_at, 3),
         )
 
@@ -286,7 +306,7 @@ class Runner:
 
     def redact(self, text: str) -> str:
         """Redact a text that leaves by another way: stderr, the termination log."""
-        return self._redactor.text(text)
+        return self._guard.text(text)
 
     @property
     def host(self) -> AdapterHost:
@@ -332,7 +352,7 @@ class Runner:
         if recorded is not None:
             return await self._only_flush(recorded)
         self._host.start()
-        loading = asyncio.ensure_future(self._host.load(self._make_adapter))
+        loading = asyncio.ensure_future(self._host.load(self._load))
         refusal = await self._await_welcome()
         if refusal is not None:
             loading.cancel()
@@ -383,7 +403,8 @@ class Runner:
             prefix=prefix,
             defer_seconds=self.settings.defer_seconds,
             commit=self.commit,
-            redact=self._redactor.payload,
+            redact=self._guard.payload,
+            identify=self._guard.identifier,
             away=lambda: self._link.state is not RunnerState.OPEN,
         )
         self._ready = True
@@ -421,7 +442,7 @@ class Runner:
         if not loading.done():
             loading.cancel()
         else:
-            error = loading.exception()
+            error = loading.exception() or self._apply_rules()
             adapter = None if error is not None else loading.result()
         # What is not known of an adapter that does not load is left to the next process.
         can_resume = adapter is None or adapter.capabilities.resume
@@ -446,6 +467,23 @@ class Runner:
         held, self._held = self._held, []
         for said in held:
             self._on_adapter(said)
+
+    def _load(self) -> Adapter:
+        """What takes long, in the adapter's thread."""
+        adapter = self._make_adapter()
+        if self._find_rules is not None:
+            self._rules = self._find_rules()
+        return adapter
+
+    def _apply_rules(self) -> ConfigurationError | None:
+        """From now on; nothing of the adapter's was redacted yet."""
+        if self._rules is None:
+            return None
+        try:
+            self._guard.redactor = self._rules.redactor(self._registry)
+        except ConfigurationError as error:
+            return error
+        return None
 
     def _say_warnings(self) -> None:
         for code, message in self.settings.warnings:
@@ -683,14 +721,16 @@ class Runner:
                 self._feel_pressure()
                 if self._link.settled:
                     self._settled.set()
-            case CommandReceived(command):
+            case CommandReceived():
                 if self._finished:
                     return  # not acknowledged, so that the next process gets it
+                received = self._named(effect)
+                command = received.command
                 self._journal.accept(command.seq, self._plain(command))
                 self._link.command_journaled(command.seq)
-                self._take_command(effect)
+                self._take_command(received)
             case SecretReceived(secret):
-                self._redactor.registry.add(secret.name, secret.value)
+                self._learn(secret)
             case GaveUp():
                 self._on_refusal(effect)
             case _:
@@ -778,7 +818,23 @@ class Runner:
         Source: "Inbound content is journaled redacted too".
         """
         fields = msgspec.json.decode(codec.encode_command(command))
-        return msgspec.json.encode(self._redactor.payload(fields) | {"id": command.id})
+        ids = {name: getattr(command, name) for name in _ids_of(command)}
+        return msgspec.json.encode(self._guard.payload(fields) | ids)
+
+    def _named(self, received: CommandReceived) -> CommandReceived:
+        """With ids that hold no secret, here and wherever the command goes from here."""
+        command = received.command
+        ids = {name: getattr(command, name) for name in _ids_of(command)}
+        plain = {name: self._guard.identifier(id) for name, id in ids.items()}
+        if plain == ids:
+            return received
+        return CommandReceived(msgspec.structs.replace(command, **plain), received.problem)
+
+    def _learn(self, secret: SecretAdd) -> None:
+        warning = warning_of(self._registry.add(secret.name, secret.value))
+        if warning is not None and self._ready:
+            code, message = warning
+            self.say(Warning_(code=code, message=message))
 
     def _on_late_answer(self) -> None:
         """A question was answered that no task waits for: a turn goes on with it."""
@@ -936,6 +992,13 @@ def _link(settings: RunnerSettings, journal: Journal) -> RunnerLink:
     for seq in range(journal.first, found.next):
         link.journaled(seq, journal.size(seq), lingers=False, now=0.0)
     return link
+
+
+def _ids_of(command: Command | ReservedCommand) -> list[str]:
+    """The fields of a command that name something: redacted by known secrets only."""
+    if isinstance(command, ReservedCommand):
+        return ["id"]
+    return [name for name in ("id", "request", "turn", "checkpoint") if hasattr(command, name)]
 
 
 def _opened(requests: tuple[JSON, ...]) -> list[RequestOpened]:

@@ -9,7 +9,7 @@ import pytest
 from real_processes import Launcher, RealGateway, Started
 
 SECRET = "rs_s3cret-that-nobody-shows"
-LISTED = "echo, "
+LISTED = "claude, echo, "
 
 
 def refused(done: Started, *sentences: str) -> str:

@@ -203,7 +203,7 @@ class Scene:
             BOT_TOKEN=self.token,
             PROMPT=script({"say": "working"}, {"delay": 120}),
         )
-        gateway.wait_for(self.session, "block.delta", text="working")
+        gateway.wait_for(self.session, "message.finished")
 
     def probe(self, **variables: str | Path) -> tuple[int, str]:
         """What a probe's command says; its exit code and its output."""

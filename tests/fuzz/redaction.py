@@ -201,8 +201,8 @@ def twice_is_like_once(chance: random.Random, world: World) -> None:
 def _closed_rule_may_open(text: str) -> bool:
     """Whether a placeholder follows on a letter: then a match that it undid may be one now."""
     index = text.find("[REDACTED:")
-    while index > 0:
-        if text[index - 1].isalnum():
+    while index >= 0:
+        if index and text[index - 1].isalnum():
             return True
         index = text.find("[REDACTED:", index + 1)
     return False

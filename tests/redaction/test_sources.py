@@ -12,7 +12,8 @@ from runner_shell.redaction.sources import environment_secrets, file_secrets
 @pytest.mark.parametrize(
     "name",
     ["TOKEN", "BOT_TOKEN", "ANTHROPIC_API_KEY", "DB_PASSWORD", "PGPASSWORD", "client_secret",
-     "GOOGLE_CREDENTIALS", "GITHUB_PAT", "SSH_PASSPHRASE"],
+     "GOOGLE_CREDENTIALS", "GITHUB_PAT", "SSH_PASSPHRASE", "github_token", "CLIENT_SECRET",
+     "DB_PASSWD", "AWS_CREDENTIALS", "AZURE_PAT"],
 )  # fmt: skip
 def test_a_variable_s_name_says_that_it_is_secret(name: str) -> None:
     """Whatever its case."""
@@ -23,6 +24,36 @@ def test_a_variable_s_name_says_that_it_is_secret(name: str) -> None:
 def test_other_variables_are_no_secrets(name: str) -> None:
     """Nor are blank values."""
     assert environment_secrets({name: "value", "A_TOKEN": " "}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BOT_TOKEN_FILE", "/run/secrets/token"),
+        ("DATABASE_URL", "postgres://localhost/name"),
+        ("DATABASE_URL", "postgres://postgres@localhost/name"),
+        ("DOCS_URL", "https://example.org/a:password@b"),
+    ],
+)
+def test_what_only_looks_like_a_secret_is_none(name: str, value: str) -> None:
+    """Paths of secrets, and addresses without a password."""
+    assert environment_secrets({name: value}) == []
+
+
+@pytest.mark.parametrize("name", ["MONGO_URI", "SENTRY_DSN", "HTTP_PROXY"])
+def test_every_kind_of_address_gives_its_password(name: str) -> None:
+    """Up to the last `@` of the authority."""
+    found = environment_secrets({name: "https://user:p@ssword@host:80/path?q=a@b"})
+    assert found == [(name, "p@ssword")]
+
+
+def test_more_names_can_be_told() -> None:
+    """By patterns, whatever their case; their values are secrets as a whole."""
+    environment = {"ACME_LICENSE": "one", "acme_url": "https://u:p@h", "OTHER": "two"}
+    assert environment_secrets(environment, ["acme_*"]) == [
+        ("ACME_LICENSE", "one"),
+        ("acme_url", "https://u:p@h"),
+    ]
 
 
 def test_a_list_of_tokens_gives_each() -> None:

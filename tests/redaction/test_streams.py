@@ -167,6 +167,33 @@ def test_ordinary_text_is_not_held() -> None:
 # --- idle ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("word", ["working", "milk", "x0l", "of"])
+def test_a_words_end_is_not_held_for_a_rule_that_begins_words(word: str) -> None:
+    """No token begins in the middle of a word, so nobody waits for it there."""
+    assert ALL.stream().feed(f"so {word}").endswith(word[-1])
+
+
+GITHUB = "ghp_" + "aB3x" * 9
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a s3cret-value{GITHUB}",  # what stands before is redacted, so the token begins behind it
+        f"a xs3cret-value{GITHUB} x{GITHUB}",
+        f"xAKIA{'Q7'}{GITHUB}",
+        f"s3cret-values3cret-value{GITHUB}{GITHUB}",
+    ],
+)
+def test_a_token_behind_a_secret_or_a_word_is_the_same_however_it_is_cut(text: str) -> None:
+    """In two parts and character by character."""
+    made = Redactor(SecretRegistry({"S": "s3cret-value"}))
+    whole = made.text(text)
+    assert {in_two(made, text, cut) for cut in range(len(text) + 1)} == {whole}
+    stream = made.stream()
+    assert "".join(map(stream.feed, text)) + stream.finish() == whole
+
+
 def test_an_idle_stream_lets_go_of_what_is_harmless() -> None:
     """Up to three characters of what could become a secret; no more, however often it is idle."""
     stream = redactor(["q7w8e9r0t1"]).stream()

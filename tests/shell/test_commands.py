@@ -18,7 +18,7 @@ from runner_shell.testing.hosting import host
 class Handles(EchoAdapter):
     """Carries two commands out; `result` is called for what comes of them."""
 
-    capabilities = Capabilities(commands=frozenset({"adapter.call", "state.fork", "files.rewind"}))
+    capabilities = Capabilities(commands=frozenset({"adapter.call", "state.fork", "repo.remove"}))
 
     async def handle(self, command: Command | ReservedCommand) -> Any:
         return self.result()
@@ -42,7 +42,7 @@ async def reply_to(adapter: Any, type: str, **fields: Any) -> dict[str, Any]:
 async def test_a_command_that_the_adapter_carries_out_gives_its_result() -> None:
     """Known and reserved types alike."""
     assert (await reply_to(Handles, "adapter.call", method="m"))["result"] == {"n": 1}
-    assert (await reply_to(Handles, "files.rewind"))["result"] == {"n": 1}
+    assert (await reply_to(Handles, "repo.remove"))["result"] == {"n": 1}
 
 
 async def test_the_adapter_names_the_code_of_a_refusal() -> None:

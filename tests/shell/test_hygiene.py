@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner_shell.errors import ConfigurationError
-from runner_shell.shell.hygiene import environment_secrets, private_directory, take_secrets
+from runner_shell.shell.hygiene import private_directory, take_secrets
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses /proc")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's identity")
@@ -190,57 +190,3 @@ def test_private_directory_refuses_a_file(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     with pytest.raises(ConfigurationError, match="Not a directory"):
         private_directory(tmp_path / "state")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "BOT_TOKEN",
-        "TOKEN",
-        "github_token",
-        "ANTHROPIC_API_KEY",
-        "CLIENT_SECRET",
-        "PGPASSWORD",
-        "DB_PASSWD",
-        "AWS_CREDENTIALS",
-        "AZURE_PAT",
-    ],
-)
-def test_secret_names(name: str) -> None:
-    """A variable named like a secret gives its value."""
-    assert environment_secrets({name: "s3cret"}) == {name: "s3cret"}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("BOT_TOKEN", "short"),
-        ("BOT_TOKEN", ""),
-        ("BOT_TOKEN_FILE", "/run/secrets/token"),
-        ("PATH", "/usr/bin:/bin"),
-        ("KEYBOARD", "qwertz"),
-        ("DATABASE_URL", "postgres://localhost/name"),
-        ("DATABASE_URL", "postgres://postgres@localhost/name"),
-        ("DOCS_URL", "https://example.org/a:password@b"),
-    ],
-)
-def test_other_variables_are_no_secrets(name: str, value: str) -> None:
-    """Short values, files of secrets, and addresses without a password give nothing."""
-    assert environment_secrets({name: value}) == {}
-
-
-def test_every_token_of_a_list_is_a_secret() -> None:
-    """Tokens in a list are known one by one, as one by one they turn up."""
-    assert environment_secrets({"GATEWAY_TOKENS": "first-token, second-token"}) == {
-        "GATEWAY_TOKENS[0]": "first-token",
-        "GATEWAY_TOKENS[1]": "second-token",
-    }
-
-
-@pytest.mark.parametrize("name", ["DATABASE_URL", "MONGO_URI", "SENTRY_DSN", "HTTP_PROXY"])
-def test_password_in_an_address_is_a_secret(name: str) -> None:
-    """An address gives its password, as written and as meant."""
-    assert environment_secrets({name: "https://user:p%40ssword@host:80/path?q=a@b"}) == {
-        name: "p%40ssword",
-        f"{name}[decoded]": "p@ssword",
-    }

@@ -28,6 +28,8 @@ from runner_shell.protocol.events import (
 )
 from runner_shell.redaction import Redactor, SecretRegistry
 from runner_shell.shell.outlet import Outlet
+from runner_shell.shell.safeguard import Safeguard
+from runner_shell.shell.streams import Later, never
 from runner_shell.testing.conformance import check_order, check_valid
 
 SECRET = "abcabcab"
@@ -68,15 +70,17 @@ class Link:
 class Out:
     """An outlet, and what came out of it."""
 
-    def __init__(self, secrets: dict[str, str]) -> None:
+    def __init__(self, secrets: dict[str, str], later: Later = never) -> None:
         self.events: list[dict[str, Any]] = []
         self.registry = SecretRegistry(secrets)
+        self.guard = Safeguard(Redactor(self.registry))
         self.outlet = Outlet(
             Link(),  # type: ignore[arg-type]
             MemoryJournal(),
-            Redactor(self.registry),
+            self.guard,
             kick=lambda: None,
             now=lambda: 0.0,
+            later=later,
         )
         self.outlet.taps.append(lambda event: self.events.append(msgspec.json.decode(event)))
 
@@ -151,12 +155,12 @@ def test_a_repair_is_told_behind_what_was_mended() -> None:
 def test_an_events_unknown_type_is_carried_through_redacted() -> None:
     """Its type stays; its fields are looked into."""
     out = Out({"S": SECRET})
-    payload = {"type": "plan.updated", "entries": [{SECRET: SECRET}]}
+    payload = {"type": "repo.ready", "repos": [{SECRET: SECRET}]}
     out.outlet.emitted(msgspec.json.encode(payload), "t")
     out.outlet.flush()
     (event,) = out.events
-    assert event["type"] == "plan.updated"
-    assert event["entries"] == [{"[REDACTED:S]": "[REDACTED:S]"}]
+    assert event["type"] == "repo.ready"
+    assert event["repos"] == [{"[REDACTED:S]": "[REDACTED:S]"}]
 
 
 def test_without_a_secret_events_are_not_touched() -> None:

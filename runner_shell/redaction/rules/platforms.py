@@ -1,4 +1,9 @@
-"""Smaller platforms whose tokens have one prefix and one alphabet: a table."""
+"""Smaller platforms whose tokens have one prefix and one alphabet: a table.
+
+The prefixes are the vendors'; most of them document no length. The fewest characters here were
+taken from an independent pack's expressions and have not been checked against a vendor's page:
+`source` says where the vendor speaks of the token, not where its length stands.
+"""
 
 from __future__ import annotations
 

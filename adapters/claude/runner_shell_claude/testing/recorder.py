@@ -65,6 +65,9 @@ class Recorder:
         self.say(payload)
         return Done()
 
+    def learn(self, name: str, value: str) -> None:
+        """Take a secret; nothing leaves a recorder."""
+
     def say(self, payload: bytes) -> None:
         """Record an event outside of a turn."""
         self.events.append(decode_payload(payload))
