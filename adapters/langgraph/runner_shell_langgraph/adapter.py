@@ -43,6 +43,7 @@ from .run import Run
 from .schema_types import named_types
 from .settings import GraphConfig, LangGraphSettings
 from .threads import NodeThreads
+from .tracing import send_traces
 from .turn_record import TurnRecord
 
 
@@ -175,9 +176,11 @@ class LangGraphAdapter(Adapter):
 
     async def close(self) -> None:
         """Let the session go; what it keeps in memory stays for the next `open`."""
-        self._opened = None
+        opened, self._opened = self._opened, None
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
+        if opened is not None and not await send_traces():
+            opened.session.log.warning("LangSmith does not take the traces; they are given up")
 
     def describe(self) -> dict[str, events.JSON]:
         """The graph's picture and schemas, and what keeps its thread; once it is open."""
