@@ -75,7 +75,7 @@ class LangGraphAdapter(Adapter):
 
     @classmethod
     def preflight(cls, settings: AdapterSettings, *, workspace: Path) -> Iterable[str]:
-        """Import the graph, and compile it where that takes no factory's work."""
+        """Import the graph, and compile it; a factory is looked at and not called."""
         assert isinstance(settings, LangGraphSettings)
         try:
             source = find_source(settings, workspace)

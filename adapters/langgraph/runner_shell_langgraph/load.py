@@ -97,13 +97,19 @@ async def made(source: Source, config: dict[str, Any], stack: AsyncExitStack) ->
 
 
 def check(source: Source) -> None:
-    """Compile what can be compiled without a factory's work.
+    """Compile what can be compiled; a factory is looked at and not called, for it may do anything.
 
     Raises:
         ConfigurationError: As `made`.
     """
-    if not _is_factory(source.value):
-        _compiled(source, source.value)
+    value: Any = source.value
+    if not _is_factory(value):
+        _compiled(source, value)
+        return
+    try:
+        _needed(value)
+    except (TypeError, ValueError) as error:
+        raise _not_made(source, error) from error
 
 
 def _compiled(source: Source, value: object) -> AnyGraph:
@@ -155,6 +161,18 @@ def _is_factory(value: object) -> bool:
 
 def _arguments(factory: Any, config: dict[str, Any]) -> list[Any]:
     """What a factory of 0 to 2 parameters is called with: the config, the server's runtime."""
+    try:
+        hints = get_type_hints(inspect.unwrap(factory))
+    except (NameError, TypeError):
+        hints = {}
+    return [
+        _runtime(config) if _wants_runtime(parameter, hints) else config
+        for parameter in _needed(factory)
+    ]
+
+
+def _needed(factory: Any) -> list[inspect.Parameter]:
+    """The parameters that a factory has to be given."""
     needed = [
         parameter
         for parameter in inspect.signature(factory).parameters.values()
@@ -164,13 +182,7 @@ def _arguments(factory: Any, config: dict[str, Any]) -> list[Any]:
     if len(needed) > 2:
         names = ", ".join(parameter.name for parameter in needed)
         raise TypeError(f"a factory takes a config and a runtime at most; this one takes {names}")
-    try:
-        hints = get_type_hints(inspect.unwrap(factory))
-    except (NameError, TypeError):
-        hints = {}
-    return [
-        _runtime(config) if _wants_runtime(parameter, hints) else config for parameter in needed
-    ]
+    return needed
 
 
 def _wants_runtime(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
