@@ -92,7 +92,11 @@ class LangGraphAdapter(Adapter):
         Raises:
             ConfigurationError: A setting is wrong, or the graph cannot be loaded: where, and why.
         """
-        source = self._source or find_source(self.settings, session.workspace.path)
+        for name, value in self.settings.named_values():
+            session.secrets.add_variables({name: value})
+        source = self._source or find_source(
+            self.settings, session.workspace.path, session.secrets.add_variables
+        )
         self._source = source
         self._stack.callback(watch_blocked(lambda name: _warn_blocked(session, name)))
         graph = await made(source, self._factory_config(session), self._stack)

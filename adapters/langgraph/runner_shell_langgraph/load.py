@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,18 @@ class Source:
     name: str
 
 
-def find_source(settings: LangGraphSettings, workspace: Path) -> Source:
+def find_source(
+    settings: LangGraphSettings,
+    workspace: Path,
+    learn: Callable[[Mapping[str, str]], None] = lambda variables: None,
+) -> Source:
     """Import what the settings name.
 
     Args:
         settings: `LANGGRAPH_URL`, `GRAPH` and `WORKFLOW_ID` say which.
         workspace: The agent's directory; nothing in it is imported or read unless allowed.
+        learn: Told the variables of a `langgraph.json` before anything is imported, as some of
+            them may be secrets.
 
     Raises:
         ConfigurationError: It is not there or cannot be imported; where, and why.
@@ -68,6 +75,7 @@ def find_source(settings: LangGraphSettings, workspace: Path) -> Source:
         )
         return Source(value, settings.graph)
     manifest = _allowed_manifest(file, workspace, allow=allow)
+    learn(manifest.environment)
     manifest.prepare(os.environ)
     reference = manifest.reference(settings.workflow_id)
     value = find(reference, workspace=workspace, allow_workspace=allow, base=manifest.directory)

@@ -358,6 +358,16 @@ def test_workflow_config(config: object, has_context: bool, expected: Any) -> No
     assert settings.graph_config(has_context=has_context) == GraphConfig(*expected)
 
 
+def test_configured_texts_have_names() -> None:
+    """Each text is named by the way to it, in the words of an environment variable."""
+    config = {"context": {"accessToken": "a", "tries": 3}, "servers": [{"api-key": "b"}, "c"]}
+    assert LangGraphSettings(workflow_config=config).named_values() == [
+        ("WORKFLOW_CONFIG_CONTEXT_ACCESS_TOKEN", "a"),
+        ("WORKFLOW_CONFIG_SERVERS_API_KEY", "b"),
+        ("WORKFLOW_CONFIG_SERVERS", "c"),
+    ]
+
+
 @pytest.mark.parametrize("key", ["thread_id", "workspace", "checkpoint_ns", "__pregel_send"])
 def test_workflow_config_cannot_take_over(key: str) -> None:
     """A key that the runner or LangGraph sets itself is refused by name."""

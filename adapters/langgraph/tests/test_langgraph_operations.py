@@ -193,6 +193,49 @@ def test_a_database_does_not_reach_its_graph(run: Any, tmp_path: Path) -> None:
     assert SECRET not in session.everything()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["at import", "in a node"])
+def test_a_manifests_secrets_stay_inside(run: Any, launch: Launcher, when: str) -> None:
+    """A secret of `langgraph.json`'s `env` is redacted in a graph's words, at import too."""
+    text = SAYS if when == "in a node" else SAYS.replace("def says(state):", "if True:")
+    launch.file("says.py", text)
+    graphs = {"says": "./says.py:graph"}
+    env = {"SEARCH_API_KEY": SECRET, "SAY": "SEARCH_API_KEY"}
+    manifest = launch.file("langgraph.json", json.dumps({"graphs": graphs, "env": env}))
+    session = run("", GRAPH=str(manifest))
+    assert session.end() == (1 if when == "in a node" else 2)
+    assert "the graph says:" in session.everything()
+    assert SECRET not in session.everything()
+
+
+@pytest.mark.slow
+def test_configured_secrets_stay_inside(run: Any, tmp_path: Path) -> None:
+    """A secret in WORKFLOW_CONFIG is redacted where a graph says it."""
+    graph = tmp_path / "says.py"
+    graph.write_text(CONFIGURED)
+    config = json.dumps({"configurable": {"search": {"apiKey": SECRET}, "depth": 3}})
+    session = run(graph, WORKFLOW_CONFIG=config)
+    assert session.end() == 0
+    assert (
+        session.text() == "configured: [REDACTED:WORKFLOW_CONFIG_CONFIGURABLE_SEARCH_API_KEY] it is"
+    )
+    assert SECRET not in session.everything()
+
+
+CONFIGURED = """
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+def says(state, config):
+    [key] = config["configurable"]["search"].values()
+    return {"messages": [AIMessage(f"configured: {key} it is")]}
+
+builder = StateGraph(MessagesState)
+builder.add_node(says)
+builder.add_edge(START, "says")
+graph = builder.compile()
+"""
+
 SAYS = """
 import os
 from langgraph.graph import START, MessagesState, StateGraph
