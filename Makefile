@@ -56,9 +56,10 @@ docs: setup ## Build the documentation into build/docs, strictly, and check its 
 test: setup ## Every test
 	$(BIN)/pytest
 
-test-postgres: setup ## The LangGraph adapter with a real PostgreSQL, from Debian's package
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
-		|| apt-get install -y --no-install-recommends postgresql
+system-deps: ## Install PostgreSQL from the system's packages where it is missing (apt, as root)
+	@.ci/install_postgresql
+
+test-postgres: setup system-deps ## The LangGraph adapter with a real PostgreSQL
 	$(BIN)/pytest adapters/langgraph/tests_postgres
 
 test-quick: setup ## The tests without real processes and wheels

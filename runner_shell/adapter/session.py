@@ -10,6 +10,7 @@ import msgspec
 
 from ..protocol.codec import encode_payload
 from ..protocol.events import JSON, Log, RequestKind, Warning_
+from ..redaction.sources import environment_secrets
 from .workspace import Workspace
 
 
@@ -183,6 +184,16 @@ class SessionSecrets:
         if warning is not None:
             code, message = warning
             self._port.say(encode_payload(Warning_(code=code, message=message)))
+
+    def add_variables(self, variables: Mapping[str, str]) -> None:
+        """Add the values whose names say that they are secrets, as in the runner's environment.
+
+        Args:
+            variables: Values by name: `SEARCH_API_KEY` is a secret, of `DATABASE_URL` its
+                password is, `LOG_LEVEL` is none.
+        """
+        for name, value in environment_secrets(variables):
+            self.add(name, value)
 
 
 class SessionLog:

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner_shell_langgraph.settings import LangGraphSettings
 
 import runner_shell
-from runner_shell.adapter.settings import variables
 from runner_shell.shell import environment
 from runner_shell.shell import outcome as outcomes
 from runner_shell.testing.hosting import host
@@ -91,14 +89,6 @@ def test_a_container_s_variables_are_read() -> None:
     read = {name for variable in environment.VARIABLES for name in variable.names}
     assert named
     assert named <= read
-
-
-def test_langgraph_s_variables_are_its_settings() -> None:
-    """The page on LangGraph and the adapter's own README name its variables, all and no others."""
-    for page in ("docs/how-to/run-a-langgraph-graph.md", "adapters/langgraph/README.md"):
-        rows = re.findall(r"^\| `([A-Z_]+)` \|", (DOCS.parent / page).read_text(), re.MULTILINE)
-        read = [name for names in variables(LangGraphSettings).values() for name in names]
-        assert sorted(rows) == sorted(read), page
 
 
 def test_the_exit_codes_are_the_shell_s() -> None:

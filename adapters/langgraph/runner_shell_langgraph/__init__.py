@@ -5,7 +5,8 @@ environment); `load`, `reference`, `manifest`, `remote` (from the settings to a 
 `checkpoints`, `schema_types`, `turn_record` (what a next process goes on from); `inputs` (a user's
 message to a graph's input); `translate`, `pieces`, `states`, `values` (stream parts to events);
 `requests`, `breakpoints` (interrupts to questions); `history` (commands); `describe`, `failures`,
-`meter`, `threads`; `nodes` (what a graph's own code may call), `testing` (a scripted chat model).
+`meter`, `threads`, `tracing`; `nodes` (what a graph's own code may call), `testing` (a scripted
+chat model).
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ from .run import Run
 from .schema_types import named_types
 from .settings import GraphConfig, LangGraphSettings
 from .threads import NodeThreads
+from .tracing import send_traces
 from .turn_record import TurnRecord
 
 
@@ -74,7 +75,7 @@ class LangGraphAdapter(Adapter):
 
     @classmethod
     def preflight(cls, settings: AdapterSettings, *, workspace: Path) -> Iterable[str]:
-        """Import the graph, and compile it where that takes no factory's work."""
+        """Import the graph, and compile it; a factory is looked at and not called."""
         assert isinstance(settings, LangGraphSettings)
         try:
             source = find_source(settings, workspace)
@@ -91,7 +92,11 @@ class LangGraphAdapter(Adapter):
         Raises:
             ConfigurationError: A setting is wrong, or the graph cannot be loaded: where, and why.
         """
-        source = self._source or find_source(self.settings, session.workspace.path)
+        for name, value in self.settings.named_values():
+            session.secrets.add_variables({name: value})
+        source = self._source or find_source(
+            self.settings, session.workspace.path, session.secrets.add_variables
+        )
         self._source = source
         self._stack.callback(watch_blocked(lambda name: _warn_blocked(session, name)))
         graph = await made(source, self._factory_config(session), self._stack)
@@ -175,9 +180,11 @@ class LangGraphAdapter(Adapter):
 
     async def close(self) -> None:
         """Let the session go; what it keeps in memory stays for the next `open`."""
-        self._opened = None
+        opened, self._opened = self._opened, None
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
+        if opened is not None and not await send_traces():
+            opened.session.log.warning("LangSmith does not take the traces; they are given up")
 
     def describe(self) -> dict[str, events.JSON]:
         """The graph's picture and schemas, and what keeps its thread; once it is open."""

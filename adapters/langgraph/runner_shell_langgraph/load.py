@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,18 @@ class Source:
     name: str
 
 
-def find_source(settings: LangGraphSettings, workspace: Path) -> Source:
+def find_source(
+    settings: LangGraphSettings,
+    workspace: Path,
+    learn: Callable[[Mapping[str, str]], None] = lambda variables: None,
+) -> Source:
     """Import what the settings name.
 
     Args:
         settings: `LANGGRAPH_URL`, `GRAPH` and `WORKFLOW_ID` say which.
         workspace: The agent's directory; nothing in it is imported or read unless allowed.
+        learn: Told the variables of a `langgraph.json` before anything is imported, as some of
+            them may be secrets.
 
     Raises:
         ConfigurationError: It is not there or cannot be imported; where, and why.
@@ -68,6 +75,7 @@ def find_source(settings: LangGraphSettings, workspace: Path) -> Source:
         )
         return Source(value, settings.graph)
     manifest = _allowed_manifest(file, workspace, allow=allow)
+    learn(manifest.environment)
     manifest.prepare(os.environ)
     reference = manifest.reference(settings.workflow_id)
     value = find(reference, workspace=workspace, allow_workspace=allow, base=manifest.directory)
@@ -97,13 +105,19 @@ async def made(source: Source, config: dict[str, Any], stack: AsyncExitStack) ->
 
 
 def check(source: Source) -> None:
-    """Compile what can be compiled without a factory's work.
+    """Compile what can be compiled; a factory is looked at and not called, for it may do anything.
 
     Raises:
         ConfigurationError: As `made`.
     """
-    if not _is_factory(source.value):
-        _compiled(source, source.value)
+    value: Any = source.value
+    if not _is_factory(value):
+        _compiled(source, value)
+        return
+    try:
+        _needed(value)
+    except (TypeError, ValueError) as error:
+        raise _not_made(source, error) from error
 
 
 def _compiled(source: Source, value: object) -> AnyGraph:
@@ -155,6 +169,18 @@ def _is_factory(value: object) -> bool:
 
 def _arguments(factory: Any, config: dict[str, Any]) -> list[Any]:
     """What a factory of 0 to 2 parameters is called with: the config, the server's runtime."""
+    try:
+        hints = get_type_hints(inspect.unwrap(factory))
+    except (NameError, TypeError):
+        hints = {}
+    return [
+        _runtime(config) if _wants_runtime(parameter, hints) else config
+        for parameter in _needed(factory)
+    ]
+
+
+def _needed(factory: Any) -> list[inspect.Parameter]:
+    """The parameters that a factory has to be given."""
     needed = [
         parameter
         for parameter in inspect.signature(factory).parameters.values()
@@ -164,13 +190,7 @@ def _arguments(factory: Any, config: dict[str, Any]) -> list[Any]:
     if len(needed) > 2:
         names = ", ".join(parameter.name for parameter in needed)
         raise TypeError(f"a factory takes a config and a runtime at most; this one takes {names}")
-    try:
-        hints = get_type_hints(inspect.unwrap(factory))
-    except (NameError, TypeError):
-        hints = {}
-    return [
-        _runtime(config) if _wants_runtime(parameter, hints) else config for parameter in needed
-    ]
+    return needed
 
 
 def _wants_runtime(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:

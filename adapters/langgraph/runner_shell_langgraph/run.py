@@ -20,7 +20,7 @@ from langgraph.types import Command, StateSnapshot
 
 from runner_shell import AgentFailed, Answer, Continue, Ending, Turn, TurnOver, UserMessage, events
 
-from .breakpoints import stands_at_breakpoint
+from .breakpoints import next_nodes, stands_at_breakpoint, stopping_place
 from .failures import failure, task_notes
 from .inputs import graph_input
 from .meter import Meter
@@ -37,7 +37,7 @@ ATTEMPTS = "langgraph.attempts"
 """Durable: how often an interrupt was asked whose answers the graph refused."""
 
 STOPPED_AT = "langgraph.stopped_at"
-"""Durable: the checkpoint of a static breakpoint that is asked about."""
+"""Durable: where the static breakpoint is that is asked about."""
 
 
 class Run:
@@ -150,7 +150,7 @@ class Run:
         if not state.next or state.interrupts:
             return False
         failed = any(task.error for task in state.tasks)
-        asked_here = self._session.state.get(STOPPED_AT) == checkpoint_id(state)
+        asked_here = self._session.state.get(STOPPED_AT) == stopping_place(state)
         if not failed and (asked_here or await stands_at_breakpoint(self._opened, state)):
             return True
         await self._stream(None)
@@ -170,7 +170,7 @@ class Run:
                 return self._ended(self.interrupted)
             self._translator.skip(_done(state))
             if not state.interrupts:
-                self._session.state[STOPPED_AT] = checkpoint_id(state)
+                self._session.state[STOPPED_AT] = stopping_place(state)
             answers = await self._ask(questions)
             given_up = [one.how for several in answers for one in several if one and _gave_up(one)]
             if given_up:
@@ -322,7 +322,7 @@ def _questions(state: StateSnapshot, *, stopped: bool) -> list[Question]:
     if state.interrupts:
         return [question(interrupt) for interrupt in state.interrupts]
     if stopped and state.next and not any(task.error for task in state.tasks):
-        return [breakpoint_question(f"breakpoint-{checkpoint_id(state)}", state.next)]
+        return [breakpoint_question(f"breakpoint-{stopping_place(state)}", next_nodes(state))]
     return []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,6 +84,10 @@ class LangGraphSettings(AdapterSettings):
         """The assistant at `langgraph_url`."""
         return self.workflow_id or self.graph
 
+    def named_values(self) -> list[tuple[str, str]]:
+        """The texts in WORKFLOW_CONFIG, named as variables: `WORKFLOW_CONFIG_CONTEXT_API_KEY`."""
+        return list(_named_values("WORKFLOW_CONFIG", self.workflow_config))
+
     def graph_config(self, *, has_context: bool) -> GraphConfig:
         """Split WORKFLOW_CONFIG into what goes to `configurable` and what to `context`.
 
@@ -119,3 +125,18 @@ class LangGraphSettings(AdapterSettings):
                 f"WORKFLOW_CONFIG: {', '.join(taken)} cannot be configured; the runner sets it"
             )
         return GraphConfig(dict(configurable), context, limit)
+
+
+def _named_values(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    match value:
+        case str():
+            yield name, value
+        case dict():
+            for key, item in value.items():
+                word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|\W+", "_", str(key))
+                yield from _named_values(f"{name}_{word.upper()}", item)
+        case list():
+            for item in value:
+                yield from _named_values(name, item)
+        case _:
+            pass

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
+sys.path.insert(1, str(Path(__file__).parents[3] / "tests" / "shell"))
 
 from async_tests import pytest_pyfunc_call  # noqa: F401 — a hook
 from real_processes import Launcher, RealGateway, launcher
+from running_graphs import Running
 
 
 @pytest.fixture
@@ -27,3 +30,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
     directory = tmp_path_factory.mktemp("gateway")
     with launcher(directory) as made:
         yield RealGateway(made, directory)
+
+
+@pytest.fixture
+def run(launch: Launcher, gateway: RealGateway) -> Any:
+    """Starts a runner of a graph."""
+
+    def start(graph: str | Path, **more: str) -> Running:
+        return Running(launch, gateway, graph, **more)
+
+    return start

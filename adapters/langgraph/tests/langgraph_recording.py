@@ -37,6 +37,7 @@ class Recorder:
         self.runs: list[Any] = []
         self.answers: dict[str, Answer] = {}
         self.person: Answerer | None = None
+        self.secrets: dict[str, str] = {}
         self._turns = 0
 
     # --- the ports ---
@@ -57,6 +58,9 @@ class Recorder:
             del self.saved[key]
         else:
             self.saved[key] = msgspec.json.decode(value)
+
+    def learn(self, name: str, value: str) -> None:
+        self.secrets[name] = value
 
     def wake(self) -> None: ...
 

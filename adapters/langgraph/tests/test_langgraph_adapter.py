@@ -412,6 +412,39 @@ async def test_parallel_questions_are_asked_at_the_same_time(recorder: Recorder)
     recorder.check_pairs()
 
 
+async def test_known_answers_are_given_when_the_rest_is_deferred(recorder: Recorder) -> None:
+    """What was answered goes on; who was not answered is asked by the next turn, under its key."""
+    ran: list[str] = []
+
+    def reviewer(name: str) -> Any:
+        async def ask(state: Plain) -> Any:
+            ran.append(name)
+            answer = interrupt(name)
+            ran.append(f"{name} {answer}")
+            return {"found": [name]}
+
+        return ask
+
+    async def person(request: Request, key: str) -> Answer | None:
+        return Answer(value="yes") if request.title == "ada" else None
+
+    builder = StateGraph(Plain)
+    for name in ("ada", "bob"):
+        builder.add_node(name, reviewer(name))
+        builder.add_edge(START, name)
+    recorder.person = person
+    adapter = await recorder.adapter(builder.compile())
+    assert (await recorder.turn(adapter, "go")).outcome == "waiting"
+    assert sorted(ran) == ["ada", "ada", "ada yes", "bob", "bob"], "bob began anew: see 0048"
+
+    recorder.person = answered("no")
+    assert (await recorder.turn(adapter, ANSWERS)).outcome == "completed"
+    assert ran[-1] == "bob no"
+    assert ran.count("ada yes") == 1
+    assert len(recorder.asked) == 2
+    recorder.check_pairs()
+
+
 async def test_two_questions_of_one_node(recorder: Recorder) -> None:
     """One node that asks twice asks two different questions, each once."""
 

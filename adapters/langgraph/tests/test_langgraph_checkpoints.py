@@ -180,6 +180,57 @@ async def test_an_approved_breakpoint_is_not_asked_again(recorder: Recorder) -> 
     assert len(recorder.asked) == 1
 
 
+def nested(ran: list[str], where: dict[str, Any]) -> Any:
+    """outer/first → outer/second → outer/third, with breakpoints in the sub-graph."""
+
+    def node(name: str) -> Any:
+        return lambda state: ran.append(name)
+
+    inner = StateGraph(MessagesState)
+    inner.add_sequence([(name, node(name)) for name in ("first", "second", "third")])
+    inner.add_edge(START, "first")
+    builder = StateGraph(MessagesState)
+    builder.add_node("outer", inner.compile(**where))
+    builder.add_edge(START, "outer")
+    return builder.compile()
+
+
+@pytest.mark.parametrize(
+    "where", [{"interrupt_before": ["second"]}, {"interrupt_after": ["first"]}]
+)
+async def test_a_process_that_dies_at_a_sub_graphs_breakpoint(
+    recorder: Recorder, where: Any
+) -> None:
+    """A sub-graph's breakpoint is not passed unasked either."""
+    ran: list[str] = []
+
+    async def person(request: Request, key: str) -> Answer:
+        raise Dies
+
+    recorder.person = person
+    async with recorder.process(nested(ran, where)) as adapter:
+        with pytest.raises(AgentFailed):
+            await recorder.turn(adapter, "go")
+    recorder.saved.clear()
+    recorder.person = answered("approve")
+    async with recorder.process(nested(ran, where)) as adapter:
+        assert ran == ["first"]
+        assert (await recorder.turn(adapter, RESTART)).outcome == "completed"
+    assert ran == ["first", "second", "third"]
+    assert [request.title for request in recorder.asked.values()] == ["Go on with outer/second?"]
+
+
+async def test_each_breakpoint_of_a_sub_graph_is_asked_for(recorder: Recorder) -> None:
+    """Approving one does not approve the next, though the graph around stays where it is."""
+    ran: list[str] = []
+    recorder.person = answered("approve")
+    async with recorder.process(nested(ran, {"interrupt_before": "*"})) as adapter:
+        assert (await recorder.turn(adapter, "go")).outcome == "completed"
+    assert [request.title for request in recorder.asked.values()] == [
+        f"Go on with outer/{name}?" for name in ("first", "second", "third")
+    ]
+
+
 # --- what keeps the thread -------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner_shell_langgraph import LangGraphSettings
+from runner_shell_langgraph import LangGraphAdapter, LangGraphSettings
 from runner_shell_langgraph.load import find_source, made
 from runner_shell_langgraph.settings import GraphConfig
 
@@ -131,6 +131,24 @@ def test_what_a_factory_opens_is_closed(project: Path, workspace: Path) -> None:
     """A factory's context is entered once and left when the adapter closes."""
     load("./graphs.py:make_within", workspace=workspace)
     assert sys.modules["runner_shell_graph_graphs"].closed == ["sync"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("./graphs.py:make_fail", None),
+        ("./graphs.py:make_much", "a factory takes a config and a runtime at most"),
+        ("./graphs.py:unfinished", "Graph must have an entry"),
+    ],
+)
+def test_preflight_calls_no_factory(
+    project: Path, workspace: Path, reference: str, said: str | None
+) -> None:
+    """Preflight compiles a builder and looks at a factory's parameters, but does not call it."""
+    settings = LangGraphSettings(graph=reference)
+    problems = list(LangGraphAdapter.preflight(settings, workspace=workspace))
+    assert len(problems) == (said is not None)
+    assert said is None or said in problems[0]
 
 
 def test_workflow_id_picks_a_variable(project: Path, workspace: Path) -> None:
@@ -338,6 +356,16 @@ def test_workflow_config(config: object, has_context: bool, expected: Any) -> No
     """WORKFLOW_CONFIG goes to the context where the graph has one, else to `configurable`."""
     settings = LangGraphSettings(graph="a:b", workflow_config=config)
     assert settings.graph_config(has_context=has_context) == GraphConfig(*expected)
+
+
+def test_configured_texts_have_names() -> None:
+    """Each text is named by the way to it, in the words of an environment variable."""
+    config = {"context": {"accessToken": "a", "tries": 3}, "servers": [{"api-key": "b"}, "c"]}
+    assert LangGraphSettings(workflow_config=config).named_values() == [
+        ("WORKFLOW_CONFIG_CONTEXT_ACCESS_TOKEN", "a"),
+        ("WORKFLOW_CONFIG_SERVERS_API_KEY", "b"),
+        ("WORKFLOW_CONFIG_SERVERS", "c"),
+    ]
 
 
 @pytest.mark.parametrize("key", ["thread_id", "workspace", "checkpoint_ns", "__pregel_send"])
