@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar, assert_never
 
-import structlog
 from msgspec import Struct
 
 from ..errors import LocalProtocolError, RemoteProtocolError, TransportBroken, TransportClosed
@@ -23,6 +22,7 @@ from ..link.gateway import GatewayLink
 from ..protocol.frames import MAX_FRAME_BYTES, CloseCode, Hello
 from ..transport.socket import Socket
 from .errors import InvalidInputError, QuotaError, StaleEpochError, StoreError, UnknownSessionError
+from .logs import Log
 from .store import CommandRow, EventRow, SessionKey, Store
 from .welcome import Admission
 
@@ -41,7 +41,7 @@ COMMANDS_OVERHEAD = 64
 
 T = TypeVar("T")
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
