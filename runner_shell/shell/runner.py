@@ -928,6 +928,7 @@ def _link(settings: RunnerSettings, journal: Journal) -> RunnerLink:
             log=found.log,
             runner=f"runner-shell/{settings.version}",
             adapter=settings.adapter,
+            linger_seconds=0.0,  # deltas have waited where they crossed
         ),
         journal,
         last_command=found.last_command,

@@ -59,6 +59,63 @@ async def test_nothing_put_is_forgotten_between_two_wake_ups() -> None:
         await asyncio.wait_for(news.wait(), 1.0)
 
 
+async def test_what_may_wait_crosses_with_others() -> None:
+    """The first of them at once, the next ones together: a wake-up costs more than they do."""
+    bursts: list[list[int]] = [[]]
+    crossing = Crossing(
+        asyncio.get_running_loop(), lambda n: bursts[-1].append(n), lambda: bursts.append([])
+    )
+    crossing.put_lingering(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert bursts == [[0], []]
+    for number in range(1, 6):
+        crossing.put_lingering(number)
+        await asyncio.sleep(0)
+    assert bursts == [[0], []]
+    while len(bursts) < 3:
+        await asyncio.sleep(0.001)
+    assert bursts == [[0], [1, 2, 3, 4, 5], []]
+
+
+async def test_what_may_not_wait_takes_along_what_was_put_before() -> None:
+    """A question overtakes no text, and waits for none."""
+    taken: list[int] = []
+    crossing = Crossing(asyncio.get_running_loop(), taken.append)
+    crossing.put_lingering(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    crossing.put_lingering(1)
+    crossing.put(2)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert taken == [0, 1, 2]
+
+
+async def test_many_that_may_wait_do_not() -> None:
+    """A flood is taken as it comes, or it would run into its own pressure."""
+    taken: list[int] = []
+    crossing = Crossing(asyncio.get_running_loop(), taken.append)
+    crossing.put_lingering(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for number in range(1, BURST + 1):
+        crossing.put_lingering(number)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(taken) == BURST + 1
+
+
+async def test_nothing_that_lingers_is_forgotten() -> None:
+    """From another thread, one at a time: each is taken without another one coming after it."""
+    news = asyncio.Event()
+    crossing: Crossing[int] = Crossing(asyncio.get_running_loop(), lambda _: news.set())
+    for number in range(100):
+        news.clear()
+        await asyncio.to_thread(crossing.put_lingering, number)
+        await asyncio.wait_for(news.wait(), 60.0)
+
+
 async def test_draining_takes_everything_now() -> None:
     """At the end of a session nothing waits for the loop."""
     taken: list[int] = []
