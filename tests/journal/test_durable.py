@@ -94,7 +94,7 @@ def test_acknowledged_segments_are_dropped(tmp_path: Path) -> None:
 
 
 def test_a_large_open_block_costs_each_segment_no_more_than_it_holds(tmp_path: Path) -> None:
-    """A snapshot has the block's text: were it to fill a segment, each flush would write it anew."""
+    """A snapshot has its text: were that to fill a segment, each flush would write it anew."""
     journal = opened(tmp_path / "j", segment_bytes=2000)
     say(journal, 1, BlockStarted(message="m", index=0))
     for seq in range(2, 402):

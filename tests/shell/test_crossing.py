@@ -6,6 +6,9 @@ import asyncio
 import threading
 import time
 
+import pytest
+
+from runner_shell.shell import crossing as crossing_module
 from runner_shell.shell.crossing import BURST, BURST_SECONDS, REST_EVERY, Crossing, Pressure
 
 
@@ -59,50 +62,51 @@ async def test_nothing_put_is_forgotten_between_two_wake_ups() -> None:
         await asyncio.wait_for(news.wait(), 1.0)
 
 
-async def test_what_may_wait_crosses_with_others() -> None:
-    """The first of them at once, the next ones together: a wake-up costs more than they do."""
-    bursts: list[list[int]] = [[]]
-    crossing = Crossing(
-        asyncio.get_running_loop(), lambda n: bursts[-1].append(n), lambda: bursts.append([])
-    )
-    crossing.put_lingering(0)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert bursts == [[0], []]
-    for number in range(1, 6):
-        crossing.put_lingering(number)
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may wait does so until something else makes it cross."""
+    monkeypatch.setattr(crossing_module, "LINGER_SECONDS", 3600.0)
+
+
+async def _turns_of_the_loop() -> None:
+    for _ in range(4):
         await asyncio.sleep(0)
-    assert bursts == [[0], []]
-    while len(bursts) < 3:
-        await asyncio.sleep(0.001)
-    assert bursts == [[0], [1, 2, 3, 4, 5], []]
 
 
+@pytest.mark.usefixtures("patient")
+async def test_what_may_wait_wakes_nobody_but_for_the_first() -> None:
+    """After a pause one is taken at once; to wake the loop for each costs more than they do."""
+    taken: list[int] = []
+    crossing = Crossing(asyncio.get_running_loop(), taken.append)
+    for number in range(5):
+        crossing.put_lingering(number)
+        await _turns_of_the_loop()
+    assert taken == [0]
+
+
+@pytest.mark.usefixtures("patient")
 async def test_what_may_not_wait_takes_along_what_was_put_before() -> None:
     """A question overtakes no text, and waits for none."""
     taken: list[int] = []
     crossing = Crossing(asyncio.get_running_loop(), taken.append)
     crossing.put_lingering(0)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await _turns_of_the_loop()
     crossing.put_lingering(1)
     crossing.put(2)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await _turns_of_the_loop()
     assert taken == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_many_that_may_wait_do_not() -> None:
     """A flood is taken as it comes, or it would run into its own pressure."""
     taken: list[int] = []
     crossing = Crossing(asyncio.get_running_loop(), taken.append)
     crossing.put_lingering(0)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await _turns_of_the_loop()
     for number in range(1, BURST + 1):
         crossing.put_lingering(number)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await _turns_of_the_loop()
     assert len(taken) == BURST + 1
 
 
