@@ -96,6 +96,12 @@ chaos: setup ## Kill and break real processes and their network (SEED= SECONDS= 
 bench: setup ## Measure the start beside a bare client
 	$(BIN)/python -m tests.bench --markdown docs/explanation/benchmarks.md
 
+bench-link: setup ## Measure an event's way to the gateway's store beside its peers
+	$(BIN)/python -m tests.bench.delivery --markdown docs/explanation/benchmarks-link.md
+
+bench-gateway: setup ## Measure a gateway under a thousand runners
+	$(BIN)/python -m tests.bench.gateway_load --markdown docs/explanation/benchmarks-gateway.md
+
 docs-gaps: setup ## Write what an independent pack of rules finds beyond ours
 	$(BIN)/python -W ignore tests/redaction/oracle.py
 

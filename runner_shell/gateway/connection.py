@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar, assert_never
 
-import structlog
 from msgspec import Struct
 
 from ..errors import LocalProtocolError, RemoteProtocolError, TransportBroken, TransportClosed
@@ -23,6 +22,7 @@ from ..link.gateway import GatewayLink
 from ..protocol.frames import MAX_FRAME_BYTES, CloseCode, Hello
 from ..transport.socket import Socket
 from .errors import InvalidInputError, QuotaError, StaleEpochError, StoreError, UnknownSessionError
+from .logs import Log
 from .store import CommandRow, EventRow, SessionKey, Store
 from .welcome import Admission
 
@@ -41,7 +41,7 @@ COMMANDS_OVERHEAD = 64
 
 T = TypeVar("T")
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -110,6 +110,7 @@ class RunnerConnection:
         self._effects: asyncio.Queue[GatewayEffect | TransportBroken | TransportClosed]
         self._effects = asyncio.Queue(EFFECTS_WAITING)
         self._wake = asyncio.Event()
+        self._sleeps_until: float | None = None
         self._committing = asyncio.Lock()
         self._fence: tuple[int, str] | None = None
         self._admission: Admission | None = None
@@ -198,6 +199,12 @@ class RunnerConnection:
                 raise effect
             with self._verdicts():
                 await self._carry_out(effect)
+            self._wake_if_due()
+
+    def _wake_if_due(self) -> None:
+        """Wake the writer only where it would sleep too long: most commits move no deadline."""
+        due, until = self._link.next_deadline(), self._sleeps_until
+        if due is not None and (until is None or due < until):
             self._wake.set()
 
     async def _carry_out(self, effect: GatewayEffect) -> None:
@@ -323,7 +330,7 @@ class RunnerConnection:
             raise _Ended(CloseCode.SILENT, "nothing was taken for too long") from error
 
     async def _pause(self) -> None:
-        deadline = self._link.next_deadline()
+        deadline = self._sleeps_until = self._link.next_deadline()
         if deadline is None or self._wake.is_set():
             await self._wake.wait()
             return

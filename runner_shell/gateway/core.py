@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
-import structlog
-
 from ..link.gateway import GatewayLimits, GatewayLink
 from ..protocol import codec
 from ..protocol.commands import SecretAdd
@@ -51,6 +49,7 @@ from .information import (
     session_info,
 )
 from .live import LiveSession
+from .logs import Log
 from .quotas import Quotas, Tally
 from .store import CommandReceipt, EventPage, EventRow, SessionKey, SessionRecord, Store
 from .submission import MAX_COMMAND_BYTES
@@ -65,7 +64,7 @@ MAX_SCAN = 10_000
 
 DRAIN_SECONDS = 5.0
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 _SESSION_ID = re.compile(SESSION_ID)
 _REPLIES = ("command.done", "command.failed")
 

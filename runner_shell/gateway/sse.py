@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Iterable
 
 import msgspec
-import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from .errors import GatewayError, SessionDeletedError, TooSlowError, UnknownSessionError
 from .follower import Follower
+from .logs import Log
 from .problems import problem_of
 from .store import EventRow
 
@@ -27,7 +27,7 @@ WRITE_BYTES = 256 * 1024
 
 KEEP_ALIVE = b": keep-alive\n\n"
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class EventStream(Response):

@@ -24,7 +24,7 @@ from .recovery import CutTurn, Fold, KnownRequest, Recovered
 from .segments import HEAD_BYTES, Kind, Record, encode, event_head
 
 SEGMENT_BYTES = 4 * 1024 * 1024
-"""A segment that has grown to this is followed by the next."""
+"""A segment that has grown by this, and at least doubled, is followed by the next."""
 
 WRITE_BYTES = 128 * 1024
 """What a tick has brought is written when it is as much as this, at the latest."""
@@ -72,6 +72,7 @@ class DurableJournal:
         self._buffer: list[bytes] = []
         self._next_byte = 0
         self._write_at = 0
+        self._full_at = 0
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._recent_from = 1
@@ -244,7 +245,7 @@ class DurableJournal:
             self._buffer.clear()
             self._write_at = self._segment.size + WRITE_BYTES
             self._syncer.written()
-            if self._segment.size >= self._segment_bytes:
+            if self._segment.size >= self._full_at:
                 self._segment.sync()  # before the next one is there: no hole between them
                 self._begin_segment(self._segment.number + 1)
         except JournalBroken as error:
@@ -299,6 +300,8 @@ class DurableJournal:
         self._segment = segment
         self._next_byte = segment.size
         self._write_at = segment.size + WRITE_BYTES
+        # A block of many megabytes is in each snapshot: it must not fill a segment by itself.
+        self._full_at = segment.size + max(self._segment_bytes, segment.size)
         self._drop_acknowledged()
 
     def _drop_acknowledged(self) -> None:

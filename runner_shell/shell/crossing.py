@@ -22,6 +22,8 @@ BURST = 512
 BURST_SECONDS = 0.01
 """For how long they are taken at most: large ones would hold up interrupts and heartbeats."""
 
+LINGER_SECONDS = 0.015
+"""How long what may wait does wait. Source: "Text deltas may linger 10–20 ms to share a frame"."""
 
 CLOCK_EVERY = 8
 """After how many of them the clock is asked."""
@@ -50,6 +52,8 @@ class Crossing(Generic[T]):
         self._taken = taken
         self._things: deque[T] = deque()
         self._woken = False
+        self._looking = False  # whether the loop will look by itself, and need not be woken
+        self._lingered = False  # whether something was put that may wait
 
     def __len__(self) -> int:
         return len(self._things)
@@ -58,6 +62,18 @@ class Crossing(Generic[T]):
         """Fix the thing's place now; it is taken soon."""
         self._things.append(thing)
         if not self._woken:
+            self._woken = True
+            self._wake()
+
+    def put_lingering(self, thing: T) -> None:
+        """As `put`, but it may wait a little and cross with others.
+
+        The first after a while is taken at once; from then on the loop looks by itself until
+        nothing more comes. To wake it for each would cost ten times what is done with it.
+        """
+        self._things.append(thing)  # before the loop's look is counted on: it cannot miss it then
+        self._lingered = True
+        if not self._woken and (not self._looking or len(self._things) >= BURST):
             self._woken = True
             self._wake()
 
@@ -89,6 +105,16 @@ class Crossing(Generic[T]):
         if things and not self._woken:
             self._woken = True
             self._loop.call_soon(self._drain_burst)
+        elif self._lingered and not self._looking:
+            self._lingered = False
+            self._looking = True
+            self._loop.call_later(LINGER_SECONDS, self._look)
+
+    def _look(self) -> None:
+        # Reset before taking, as above.
+        self._looking = False
+        if self._things:
+            self._drain_burst()
 
 
 class Pressure:

@@ -34,8 +34,11 @@ no pressure of the gateway's, and ends with what was emitted already."""
 
 FLOOD_SECONDS = 0.001
 
+_LINGERS = (b'{"type":"block.delta"', b'{"type":"tool.output"')
+"""How the payloads begin that may wait a little: deltas, which are most of all events."""
 
-class Emitted(Struct, frozen=True):
+
+class Emitted(Struct, frozen=True, gc=False):
     """An event of a turn, or outside of one where `turn` is empty."""
 
     turn: str
@@ -99,7 +102,10 @@ class AdapterPort:
     def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
         """Fix the event's place now; the awaitable waits while there is pressure."""
         self._pressure.emitted(len(payload))
-        self._crossing.put(Emitted(turn, payload))
+        if payload.startswith(_LINGERS):
+            self._crossing.put_lingering(Emitted(turn, payload))
+        else:
+            self._crossing.put(Emitted(turn, payload))
         if len(self._crossing) > FLOOD:
             time.sleep(FLOOD_SECONDS)
         return self._pressure.gate()

@@ -28,6 +28,9 @@ from . import tokens
 
 DIAL_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
+SILENT_CLOSE_SECONDS = 0.2
+"""A peer that was not heard does not answer a goodbye either, and the next dial is due."""
+
 TOKEN_CHECK_SECONDS = 3.0
 """How often a newer token is looked for once the old one is about to end."""
 
@@ -111,7 +114,10 @@ class WebSocket:
             raise self._broken(error) from error
 
     async def close(self, code: int, reason: str) -> None:
-        """Say goodbye, and be gone within twice `CLOSE_SECONDS` whatever the peer does."""
+        """Say goodbye, and be gone within twice `CLOSE_SECONDS` whatever the peer does.
+
+        To a peer that was not heard it is said, and no answer waited for.
+        """
         if self._renewal is not None:
             self._renewal.cancel()
         await self._shut(code, reason)
@@ -135,10 +141,11 @@ class WebSocket:
     async def _shut(self, code: int, reason: str) -> None:
         # A reason travels in a control frame of at most 123 bytes.
         said = reason.encode()[:120].decode(errors="ignore")
+        patience = SILENT_CLOSE_SECONDS if code == CloseCode.SILENT else 2 * CLOSE_SECONDS
         try:
             # The library bounds the peer's answer only: with a peer that takes nothing, and the
             # kernel's buffer full, the goodbye itself would wait for ever.
-            async with asyncio.timeout(2 * CLOSE_SECONDS):
+            async with asyncio.timeout(patience):
                 await self._connection.close(code, said)
         except TimeoutError:
             self._connection.transport.abort()

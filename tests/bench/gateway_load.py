@@ -287,12 +287,13 @@ async def _read_back(store: SqliteStore, events: int) -> float:
 
 def _table(loads: list[Load]) -> str:
     lines = [
-        "| server | events/s a runner | CPU, % of a core | answered/s | p50 ms | p99 ms "
-        "| KiB a connection | CPU of the runners, % |",
-        "|---|---|---|---|---|---|---|---|",
+        "| server | events/s a runner | CPU, % of a core | CPU µs an event | answered/s | p50 ms "
+        "| p99 ms | KiB a connection | CPU of the runners, % |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one.server} | {one.rate:g} | {one.cpu * 100:.0f} | {one.events:.0f} | {one.p50:.1f} "
+        f"| {one.server} | {one.rate:g} | {one.cpu * 100:.0f} "
+        f"| {one.cpu / one.events * 1e6:.0f} | {one.events:.0f} | {one.p50:.1f} "
         f"| {one.p99:.1f} | {one.kib:.1f} | {one.client_cpu * 100:.0f} |"
         for one in loads
     ]
@@ -323,9 +324,10 @@ def _report(loads: list[Load], runners: int, history: History) -> str:
 _HEAD = """\
 # Benchmarks of the gateway
 
-`python -m tests.bench.gateway_load --markdown docs/explanation/benchmarks-gateway.md`; one run,
-both servers after one another on the same core, on a machine that does other work too. Compare the
-rows, not the numbers with those of another machine.
+`make bench-gateway`; one run, both servers after one another on the same core, on a machine that
+does other work too: the load was {load}. Where it is more than the processors have, a server waits
+for its turn, and the latencies tell more of that than of the server; its CPU tells of the server.
+Compare the rows, not the numbers with those of another machine.
 
 """
 
@@ -358,11 +360,13 @@ def main() -> None:
         return
     if processors() < 2:
         parser.error("the servers and the runners need a core each")
+    before = os.getloadavg()[0]
     report = asyncio.run(_measure(options.runners, options.rates, options.largest))
     print(report)
     if options.markdown is not None:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
-        options.markdown.write_text(_HEAD + report)
+        load = f"{before:.1f} before and {os.getloadavg()[0]:.1f} after"
+        options.markdown.write_text(_HEAD.format(load=load) + report)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from runner_shell.gateway.errors import (
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import SessionKey, SessionRecord
 from runner_shell.gateway.tokens import Principal, Role, StoreAuthenticator
-from runner_shell.link.gateway import GatewayLimits
+from runner_shell.link import gateway as link
+from runner_shell.link.gateway import GatewayLimits, GatewayLink
 from runner_shell.protocol.frames import CloseCode
 
 from .support import (
@@ -133,6 +134,33 @@ async def test_nothing_is_acknowledged_before_it_is_committed() -> None:
         store.go.set()
         await runner.hear_ack(1)
         assert await gateway.core.events(ADMIN, "s") == [event(1).encode()]
+
+
+async def test_commits_that_wait_for_one_acknowledgement_turn_the_writer_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A frame that makes nothing due costs no turn of the one who sends."""
+    monkeypatch.setattr(link, "ACK_SECONDS", 3600.0)
+    turns: list[float] = []
+    due = GatewayLink.frames_to_send
+
+    def counted(self: GatewayLink, now: float) -> list[bytes]:
+        turns.append(now)
+        return due(self, now)
+
+    monkeypatch.setattr(GatewayLink, "frames_to_send", counted)
+    limits = GatewayLimits(heartbeat_seconds=3600.0)
+    async with bench(limits=limits) as gateway:
+        runner = gateway.dial()
+        await runner.greet()
+        for seq in range(1, link.ACK_EVENTS):
+            await runner.say(events_frame(event(seq)))
+        while (await gateway.core.session(ADMIN, "s")).last_event < link.ACK_EVENTS - 1:
+            pass
+        counted_before = len(turns)
+        await runner.say(events_frame(event(link.ACK_EVENTS)))
+        await runner.hear_ack(link.ACK_EVENTS)
+    assert counted_before < 10
 
 
 async def test_a_broken_frame_ends_the_connection_for_good() -> None:

@@ -14,7 +14,7 @@ from runner_shell.journal.files import RESERVE_FILE, found
 from runner_shell.journal.segments import scan
 from runner_shell.protocol import codec
 from runner_shell.protocol.commands import TurnStart
-from runner_shell.protocol.events import RequestOpened
+from runner_shell.protocol.events import BlockDelta, BlockStarted, RequestOpened
 
 
 def abandoned(journal: DurableJournal) -> None:
@@ -90,6 +90,19 @@ def test_acknowledged_segments_are_dropped(tmp_path: Path) -> None:
     journal.acknowledged(100)
     assert len(segments(tmp_path / "j")) == 1
     assert journal.backlog_bytes == 0
+    journal.close()
+
+
+def test_a_large_open_block_costs_each_segment_no_more_than_it_holds(tmp_path: Path) -> None:
+    """A snapshot has its text: were that to fill a segment, each flush would write it anew."""
+    journal = opened(tmp_path / "j", segment_bytes=2000)
+    say(journal, 1, BlockStarted(message="m", index=0))
+    for seq in range(2, 402):
+        say(journal, seq, BlockDelta(message="m", index=0, text="x" * 100))
+        journal.flush()
+    written = sum(path.stat().st_size for path in found(tmp_path / "j"))
+    assert len(segments(tmp_path / "j")) > 5
+    assert written < 4 * journal.backlog_bytes
     journal.close()
 
 

@@ -6,6 +6,9 @@ import asyncio
 import threading
 import time
 
+import pytest
+
+from runner_shell.shell import crossing as crossing_module
 from runner_shell.shell.crossing import BURST, BURST_SECONDS, REST_EVERY, Crossing, Pressure
 
 
@@ -57,6 +60,64 @@ async def test_nothing_put_is_forgotten_between_two_wake_ups() -> None:
         news.clear()
         await asyncio.to_thread(crossing.put, number)
         await asyncio.wait_for(news.wait(), 1.0)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may wait does so until something else makes it cross."""
+    monkeypatch.setattr(crossing_module, "LINGER_SECONDS", 3600.0)
+
+
+async def _turns_of_the_loop() -> None:
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_may_wait_wakes_nobody_but_for_the_first() -> None:
+    """After a pause one is taken at once; to wake the loop for each costs more than they do."""
+    taken: list[int] = []
+    crossing = Crossing(asyncio.get_running_loop(), taken.append)
+    for number in range(5):
+        crossing.put_lingering(number)
+        await _turns_of_the_loop()
+    assert taken == [0]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_may_not_wait_takes_along_what_was_put_before() -> None:
+    """A question overtakes no text, and waits for none."""
+    taken: list[int] = []
+    crossing = Crossing(asyncio.get_running_loop(), taken.append)
+    crossing.put_lingering(0)
+    await _turns_of_the_loop()
+    crossing.put_lingering(1)
+    crossing.put(2)
+    await _turns_of_the_loop()
+    assert taken == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_many_that_may_wait_do_not() -> None:
+    """A flood is taken as it comes, or it would run into its own pressure."""
+    taken: list[int] = []
+    crossing = Crossing(asyncio.get_running_loop(), taken.append)
+    crossing.put_lingering(0)
+    await _turns_of_the_loop()
+    for number in range(1, BURST + 1):
+        crossing.put_lingering(number)
+    await _turns_of_the_loop()
+    assert len(taken) == BURST + 1
+
+
+async def test_nothing_that_lingers_is_forgotten() -> None:
+    """From another thread, one at a time: each is taken without another one coming after it."""
+    news = asyncio.Event()
+    crossing: Crossing[int] = Crossing(asyncio.get_running_loop(), lambda _: news.set())
+    for number in range(100):
+        news.clear()
+        await asyncio.to_thread(crossing.put_lingering, number)
+        await asyncio.wait_for(news.wait(), 60.0)
 
 
 async def test_draining_takes_everything_now() -> None:

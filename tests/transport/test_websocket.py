@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from gateways import TOKEN, Certificates, Dialler, Gateway, certificates, stay
@@ -14,6 +15,8 @@ from test_tokens import jwt
 
 from runner_shell.errors import Refused, TransportBroken
 from runner_shell.protocol.frames import CloseCode
+from runner_shell.testing.faults import FaultProxy
+from runner_shell.transport import websocket
 from runner_shell.transport.websocket import dial
 
 __all__ = ["certificates"]
@@ -255,3 +258,19 @@ async def test_401_for_a_token_that_was_just_replaced() -> None:
         async with one.running():
             await one.until(lambda: one.welcomes)
     assert gateway.tokens == ["old", "new"]
+
+
+async def test_a_silent_peer_holds_up_no_dial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was not heard does not answer a goodbye: it is not waited for, or the next dial would."""
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 3600.0)
+    gateway = Gateway()
+    async with gateway.serving():
+        target = urlsplit(gateway.address)
+        assert target.hostname is not None
+        assert target.port is not None
+        async with FaultProxy((target.hostname, target.port)) as proxy:
+            socket = await dial(f"ws://{proxy.address}{target.path}", lambda: TOKEN)
+            proxy.black_hole()
+            async with asyncio.timeout(60):
+                await socket.close(CloseCode.SILENT, "nothing came from the gateway")
+            proxy.reset()
