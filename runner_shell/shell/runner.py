@@ -348,9 +348,10 @@ class Runner:
 
     async def _live(self) -> Verdict:
         await self._first_of(asyncio.create_task(self._driver.greeted.wait()), None)
-        recorded = self._restart.recorded
-        if recorded is not None:
-            return await self._only_flush(recorded)
+        if self._restart.recorded is not None:
+            verdict = await self._only_flush()
+            if verdict is not None:
+                return verdict
         self._host.start()
         loading = asyncio.ensure_future(self._host.load(self._load))
         refusal = await self._await_welcome()
@@ -363,12 +364,16 @@ class Runner:
             verdict = await self._work()
         return await self._finish(verdict)
 
-    async def _only_flush(self, recorded: Verdict) -> Verdict:
-        """The process before has said its ending: have it acknowledged, and return its code."""
+    async def _only_flush(self) -> Verdict | None:
+        """The process before has said its ending: have it acknowledged, and return its code.
+
+        None where that ending is of a history that was lost: the session goes on without it.
+        """
         refusal = await self._await_welcome(takes_over=False)
         if refusal is not None:
             return refusal
-        return await self._acknowledged(recorded)
+        recorded = self._restart.recorded
+        return None if recorded is None else await self._acknowledged(recorded)
 
     def _arm_timeout(self) -> asyncio.TimerHandle | None:
         seconds = self.settings.timeout_seconds
@@ -408,28 +413,51 @@ class Runner:
             away=lambda: self._link.state is not RunnerState.OPEN,
         )
         self._ready = True
-        if welcome.lost_after is not None:
-            self._lose_history(welcome, welcome.lost_after)
         found = self._restart.found
+        if found.owes_gap:
+            self._outlet.say(Gap(after=found.next - 1, reason=_why_lost(welcome)))
+        self._say_what_is_omitted(welcome)
         self.requests.restore(found.requests.values())
         self._outlet.restore(found.opened())
+
+    def _take_up(self, welcome: Welcomed) -> None:
+        """Keep at once under which number, and with which history, this process goes on."""
+        if welcome.lost_after is None:
+            self._journal.took_epoch(welcome.epoch)
+        else:
+            self._lose_history(welcome, welcome.lost_after)
+            self._finished = False  # an ending that was recorded in it is nobody's any more
 
     def _lose_history(self, welcome: Welcomed, after: int) -> None:
         """Source: "goes on with what the gateway holds: state, open requests, last number"."""
         log_id = os.urandom(8).hex()
         requests = _opened(welcome.open_requests)
         self._link.log = log_id
-        self._journal.begin_anew(after + 1, log_id, welcome.state, requests)
+        self._journal.begin_anew(after + 1, log_id, welcome.state, requests, epoch=welcome.epoch)
         self._restart.forget(
             Recovered(
                 log=log_id,
                 next=after + 1,
+                epoch=welcome.epoch,
+                owes_gap=True,
                 state=welcome.state,
                 requests={one.id: KnownRequest(opened=one) for one in requests},
             )
         )
         self._usage = None
-        self._outlet.say(Gap(after=after, reason="the journal of the earlier process is gone"))
+
+    def _say_what_is_omitted(self, welcome: Welcomed) -> None:
+        """Source: "one that has lost it must not go on as if `state` were complete"."""
+        if welcome.lost_after is None:
+            return  # its own journal has all of it
+        values, requests = welcome.omitted_state, welcome.omitted_requests
+        if values or requests:
+            message = (
+                f"history was lost, and the gateway's welcome had no room for {values} saved"
+                f" values and {requests} open requests: the adapter goes on without them, and"
+                " what they ask cannot be answered here"
+            )
+            self.say(Warning_(code="welcome_incomplete", message=message))
 
     async def _start(self, loading: asyncio.Future[Adapter]) -> Verdict | None:
         """Say what was left unsaid, then `session.started`; a verdict where the adapter fails.
@@ -618,6 +646,9 @@ class Runner:
         if restart.resumed and self.settings.prompt and self._has_nothing_to_do():
             message = "the initial prompt has run already; send a message to go on"
             self.say(Warning_(code="initial_not_repeated", message=message))
+            if self._last_ending is None:  # lost history, whose first process failed for it
+                reason = "the session's history was lost, and its prompt is not run again"
+                self._last_ending = Ending("failed", reason)
 
     def _has_nothing_to_do(self) -> bool:
         return not self._queue and self._work_is_over()
@@ -715,6 +746,7 @@ class Runner:
         match effect:
             case Welcomed():
                 if not self._welcome.done():
+                    self._take_up(effect)
                     self._welcome.set_result(effect)
             case Acknowledged(seq):
                 self._journal.acknowledged(seq)
@@ -793,7 +825,7 @@ class Runner:
         A next process on this directory then finds that the gateway holds more than it does.
         """
         with suppress(JournalBroken):
-            self._journal.begin_anew(1, os.urandom(8).hex(), {}, [])
+            self._journal.begin_anew(1, os.urandom(8).hex(), {}, [], epoch=0)
 
     def _on_news(self) -> None:
         self._driver.kick()
@@ -988,6 +1020,7 @@ def _link(settings: RunnerSettings, journal: Journal) -> RunnerLink:
         journal,
         last_command=found.last_command,
         next_seq=journal.first,
+        last_epoch=found.epoch,
     )
     for seq in range(journal.first, found.next):
         link.journaled(seq, journal.size(seq), lingers=False, now=0.0)
@@ -999,6 +1032,12 @@ def _ids_of(command: Command | ReservedCommand) -> list[str]:
     if isinstance(command, ReservedCommand):
         return ["id"]
     return [name for name in ("id", "request", "turn", "checkpoint") if hasattr(command, name)]
+
+
+def _why_lost(welcome: Welcomed) -> str:
+    if welcome.diverged:
+        return "another runner has gone on with the session: what this one had not sent is dropped"
+    return "the journal of the earlier process is gone"
 
 
 def _opened(requests: tuple[JSON, ...]) -> list[RequestOpened]:
