@@ -263,7 +263,7 @@ def test_an_event_without_a_place_breaks_the_journal_for_good(tmp_path: Path) ->
 def test_later_versions_of_events_are_kept(tmp_path: Path) -> None:
     """An adapter's own type is journaled and read back like any other."""
     journal = opened(tmp_path / "j")
-    encoded = say(journal, 1, codec.decode_payload(b'{"type":"plan.updated","entries":[1]}'))  # type: ignore[arg-type]
+    encoded = say(journal, 1, codec.decode_payload(b'{"type":"weather.changed","entries":[1]}'))  # type: ignore[arg-type]
     journal.flush()
     journal.close()
     again = opened(tmp_path / "j")
