@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import typer
 
 from ..errors import ConfigurationError
-from ..shell import process as processes
-from ..shell.environment import TAKEN
 from .logs import log_to_stderr
 from .place import Place
 from .questions import parse_value
@@ -60,12 +55,9 @@ def check_installed(
         ConfigurationError: The suite or the adapter is not installed, or its settings are wrong.
     """
     try:
-        from ..testing.check import check_adapter
+        from .checking import Job, check_apart
     except ImportError as error:
         raise _not_installed(error) from error
-    log_to_stderr(debug=False)
-    environment = processes.take_environment(os.environ)
-    visible = {key: value for key, value in environment.items() if key not in TAKEN}
     screen = Screen.of_stdout()
     if not json_lines:
         screen.line(Span(f"checking the adapter {name}", BOLD))
@@ -75,15 +67,13 @@ def check_installed(
         if not json_lines:
             _show(checked, screen)
 
-    with redirect_stdout(sys.stderr):  # what the adapter prints is no part of the report
-        results = check_adapter(
-            name,
-            visible,
-            {scenario: prompt for scenario, prompt in prompts.items() if prompt},
-            answer=parse_value(answer),
-            interrupt_seconds=interrupt_seconds,
-            tell=tell,
-        )
+    job = Job(
+        name=name,
+        prompts={scenario: prompt for scenario, prompt in prompts.items() if prompt},
+        answer=parse_value(answer),
+        interrupt_seconds=interrupt_seconds,
+    )
+    results = check_apart(job, tell)
     return _conclude(name, results, screen, json_lines=json_lines)
 
 

@@ -258,6 +258,7 @@ class RunnerConnection:
             open_requests=answer.open_requests,
             omitted_state=answer.omitted_state,
             omitted_requests=answer.omitted_requests,
+            committed_epoch=answer.committed_epoch,
             now=self._clock(),
         )
         self.notify_command()

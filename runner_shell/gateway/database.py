@@ -36,7 +36,7 @@ WAL_SECONDS = 5.0
 
 _SESSION = """
 SELECT s.tenant, s.id, s.created_at, s.metadata, s.retention_seconds, s.epoch, s.instance,
-       h.last_event, h.events_bytes, s.last_command, s.acknowledged_command,
+       h.last_event, h.events_bytes, h.committed_epoch, s.last_command, s.acknowledged_command,
        (SELECT count(*) FROM open_requests r WHERE r.tenant = s.tenant AND r.session = s.id),
        s.seen_at, s.ending
 FROM sessions s JOIN heads h ON h.tenant = s.tenant AND h.session = s.id
@@ -118,7 +118,7 @@ class Database:
             )
         except sqlite3.IntegrityError as error:
             raise SessionExistsError(f"session {key.id!r} exists already") from error
-        self._sql.execute("INSERT INTO heads VALUES (?, ?, 0, 0)", key)
+        self._sql.execute("INSERT INTO heads VALUES (?, ?, 0, 0, 0)", key)
         return SessionRecord(
             key=key, created_at=created_at, metadata=metadata, retention_seconds=retention_seconds
         )
@@ -358,7 +358,7 @@ def _unknown(key: SessionKey) -> UnknownSessionError:
 
 
 def _session(row: tuple[JSON, ...]) -> SessionRecord:
-    ending = codec.decode_payload(row[13]) if row[13] is not None else None
+    ending = codec.decode_payload(row[14]) if row[14] is not None else None
     return SessionRecord(
         key=SessionKey(row[0], row[1]),
         created_at=row[2],
@@ -368,9 +368,10 @@ def _session(row: tuple[JSON, ...]) -> SessionRecord:
         instance=row[6],
         last_event=row[7],
         events_bytes=row[8],
-        last_command=row[9],
-        acknowledged_command=row[10],
-        open_requests=row[11],
-        seen_at=row[12],
+        committed_epoch=row[9],
+        last_command=row[10],
+        acknowledged_command=row[11],
+        open_requests=row[12],
+        seen_at=row[13],
         finished=ending if isinstance(ending, SessionFinished) else None,
     )

@@ -42,6 +42,7 @@ class _Head(msgspec.Struct):
     epoch: int
     last: int
     bytes: int
+    committed_epoch: int
 
 
 class _Type(msgspec.Struct):
@@ -108,6 +109,7 @@ class History:
                 frames.extend(_frames(append.key, head.last, types, data))
                 head.last += len(new)
                 head.bytes += sum(map(len, data))
+                head.committed_epoch = head.epoch
                 moved[append.key] = head
             if change is not None:
                 derived.append((append.key, change))
@@ -115,7 +117,7 @@ class History:
         self._insert("INSERT INTO frames VALUES", frames)
         self._insert(
             "INSERT OR REPLACE INTO heads VALUES",
-            [(*key, head.last, head.bytes) for key, head in moved.items()],
+            [(*key, head.last, head.bytes, head.committed_epoch) for key, head in moved.items()],
         )
         return outcomes, derived
 
@@ -135,7 +137,7 @@ class History:
 
     def _read_head(self, key: SessionKey) -> _Head:
         row = self._sql.execute(
-            "SELECT s.epoch, h.last_event, h.events_bytes FROM sessions s"
+            "SELECT s.epoch, h.last_event, h.events_bytes, h.committed_epoch FROM sessions s"
             " JOIN heads h ON h.tenant = s.tenant AND h.session = s.id"
             " WHERE s.tenant = ? AND s.id = ?",
             key,

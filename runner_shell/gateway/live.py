@@ -132,6 +132,7 @@ class LiveSession:
         whole = Admission(
             epoch=record.epoch,
             acked=record.last_event,
+            committed_epoch=record.committed_epoch,
             # What an earlier process took in may have been applied: it is not sent again.
             last_command=max(hello.last_command, record.acknowledged_command),
             state=await self._store.saved_state(self._key),

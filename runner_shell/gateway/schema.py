@@ -30,6 +30,7 @@ TABLES = (
     CREATE TABLE IF NOT EXISTS heads (
         tenant TEXT NOT NULL, session TEXT NOT NULL,
         last_event INTEGER NOT NULL, events_bytes INTEGER NOT NULL,
+        committed_epoch INTEGER NOT NULL,
         PRIMARY KEY (tenant, session)
     ) WITHOUT ROWID
     """,
@@ -144,7 +145,7 @@ def _make_tables(sql: sqlite3.Connection) -> None:
 
 
 def _from_version_1(sql: sqlite3.Connection) -> None:
-    """Version 1 had a row for each event."""
+    """Version 1 had a row for each event, and did not keep which process had brought the last."""
     sql.execute("ALTER TABLE sessions RENAME TO sessions_1")
     sql.execute("ALTER TABLE commands RENAME TO commands_1")
     _make_tables(sql)
@@ -157,7 +158,7 @@ def _from_version_1(sql: sqlite3.Connection) -> None:
     sql.execute(
         "INSERT INTO heads SELECT tenant, id, last_event,"
         " (SELECT coalesce(sum(length(data)), 0) FROM events e"
-        "  WHERE e.tenant = s.tenant AND e.session = s.id) FROM sessions_1 s"
+        "  WHERE e.tenant = s.tenant AND e.session = s.id), 0 FROM sessions_1 s"
     )
     sql.execute(
         "INSERT INTO commands SELECT tenant, session, seq, id, by, '', data, NULL FROM commands_1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -57,19 +58,9 @@ async def serve(gateway: Gateway, *, host: str = "127.0.0.1", port: int = 0) -> 
     Raises:
         ConfigurationError: It cannot listen there, or uvicorn is not installed.
     """
-    listener = _listen(host, port)
-    server = _server(gateway)
-    try:
-        # No task group: it would wrap whatever the block raises.
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            async with gateway:
-                yield _url(host, listener)
-        finally:
-            server.should_exit = True
-            await serving
-    finally:
-        listener.close()
+    with _listening(host, port) as listener:
+        async with _served(gateway, listener):
+            yield _url(host, listener)
 
 
 @asynccontextmanager
@@ -99,9 +90,36 @@ async def dev_server(
         # Only in memory, so that the token ends with the server even where the server is killed.
         authenticator = StoreAuthenticator(store, extra=(record,))
         gateway = Gateway(core, authenticator, create_on_hello=create_on_hello)
-        async with serve(gateway, host=host, port=port) as url:
-            with _token_file(token_file, token):
+        # The file not before the port is ours: another server's stays as it is. And not after the
+        # first answer, so that whoever gets one finds the token.
+        with _listening(host, port) as listener, _token_file(token_file, token):
+            async with _served(gateway, listener):
+                url = _url(host, listener)
                 yield DevServer(url=url, admin_token=token, token_file=token_file, core=core)
+
+
+@asynccontextmanager
+async def _served(gateway: Gateway, listener: socket.socket) -> AsyncIterator[None]:
+    server = _server(gateway)
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    uvicorn_log.addFilter(_is_worth_saying)
+    # No task group: it would wrap whatever the block raises.
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with gateway:
+            yield
+    finally:
+        server.should_exit = True
+        await serving
+        uvicorn_log.removeFilter(_is_worth_saying)
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Uvicorn takes each upgrade that is refused by an HTTP response for the application's fault.
+
+    It has sent the response by then: `handshake_complete` of its protocol stays false.
+    """
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 @contextmanager
@@ -120,12 +138,15 @@ def _token_file(path: Path, token: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=512)
+        listener = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise ConfigurationError(f"cannot listen at {host}:{port}: {error}") from error
+    with listener:
+        yield listener
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -119,6 +119,7 @@ class SessionRecord(Struct, frozen=True, kw_only=True):
         instance: The id which that process gave itself.
         last_event: The last committed event.
         events_bytes: What its events have, encoded.
+        committed_epoch: The number of the process that had its last event committed; 0 without one.
         last_command: The last number given to a command.
         acknowledged_command: The last command that a runner has journaled.
         open_requests: How many questions wait for an answer.
@@ -134,6 +135,7 @@ class SessionRecord(Struct, frozen=True, kw_only=True):
     instance: str = ""
     last_event: int = 0
     events_bytes: int = 0
+    committed_epoch: int = 0
     last_command: int = 0
     acknowledged_command: int = 0
     open_requests: int = 0
@@ -195,8 +197,8 @@ class Store(Protocol):
     async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
         """Commit events and what follows from them, all or none.
 
-        Rows that are stored already are passed over. State, open requests, replies to commands and
-        the session's ending change in the same transaction.
+        Rows that are stored already are passed over. State, open requests, replies to commands, the
+        session's ending and `committed_epoch` change in the same transaction.
 
         Returns:
             The number of the last committed event.

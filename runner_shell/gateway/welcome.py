@@ -21,6 +21,7 @@ class Admission(Struct, frozen=True, kw_only=True):
     Attributes:
         epoch: The number of its process.
         acked: The last committed event.
+        committed_epoch: The number of the process that brought it; 0 without one.
         last_command: The last command it needs no more.
         state: What the adapter saved.
         open_requests: The requests without an ending, oldest first.
@@ -31,6 +32,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
     epoch: int
     acked: int
+    committed_epoch: int = 0
     last_command: int
     state: dict[str, JSON]
     open_requests: tuple[JSON, ...]

@@ -204,8 +204,19 @@ class DurableJournal:
         self._fold.settled(seq)
         self._keep(Kind.SETTLED, seq, b"")
 
+    def took_epoch(self, epoch: int) -> None:
+        """See `Journal.took_epoch`."""
+        self._fold.epoch(epoch)
+        self._keep(Kind.EPOCH, epoch, b"")
+
     def begin_anew(
-        self, next: int, log: str, state: dict[str, JSON], requests: list[RequestOpened]
+        self,
+        next: int,
+        log: str,
+        state: dict[str, JSON],
+        requests: list[RequestOpened],
+        *,
+        epoch: int,
     ) -> None:
         """See `Journal.begin_anew`."""
         known = {request.id: KnownRequest(opened=request) for request in requests}
@@ -214,6 +225,8 @@ class DurableJournal:
             log=log,
             next=next,
             acked=next - 1,
+            epoch=epoch,
+            owes_gap=next > 1,
             last_command=last_command,
             fresh=False,
             initial=True,  # it may have run, so it is not run again

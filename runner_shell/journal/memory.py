@@ -72,8 +72,17 @@ class MemoryJournal:
     def settle(self, seq: int) -> None:
         """There is nothing to keep."""
 
+    def took_epoch(self, epoch: int) -> None:
+        """There is nothing to keep."""
+
     def begin_anew(
-        self, next: int, log: str, state: dict[str, JSON], requests: list[RequestOpened]
+        self,
+        next: int,
+        log: str,
+        state: dict[str, JSON],
+        requests: list[RequestOpened],
+        *,
+        epoch: int,
     ) -> None:
         """There is nothing to forget."""
 

@@ -23,6 +23,7 @@ from ..protocol.events import (
     CommandDone,
     CommandFailed,
     Event,
+    Gap,
     MessageFinished,
     MessageStarted,
     Outcome,
@@ -119,6 +120,8 @@ class Recovered(Struct, kw_only=True):
         log: Random id of the journal.
         next: The next event's number.
         acked: Every event up to here is known to be acknowledged.
+        epoch: Number of the last process that went on with this history; 0 before the first.
+        owes_gap: Whether history was lost and no event has said so.
         last_command: Number of the last command that was accepted.
         fresh: Whether nothing was ever journaled.
         running: Whether a process has said `session.started` and not `session.finished`.
@@ -144,6 +147,8 @@ class Recovered(Struct, kw_only=True):
     log: str
     next: int = 1
     acked: int = 0
+    epoch: int = 0
+    owes_gap: bool = False
     last_command: int = 0
     fresh: bool = True
     running: bool = False
@@ -206,6 +211,7 @@ class Fold:
             SessionStarted: self._session_started,
             SessionFinished: self._session_finished,
             SessionSaved: self._saved,
+            Gap: self._gap,
             TurnStarted: self._turn_started,
             TurnFinished: self._turn_finished,
             RequestOpened: self._request_opened,
@@ -232,6 +238,8 @@ class Fold:
                 self.resume(decode(record.body, CutTurn | None))
             case Kind.SETTLED:
                 self.settled(record.number)
+            case Kind.EPOCH:
+                self.epoch(record.number)
             case _:
                 pass
 
@@ -272,6 +280,10 @@ class Fold:
         self.now.acked = max(self.now.acked, seq)
         self.now.settled = True
 
+    def epoch(self, number: int) -> None:
+        """The process has this number."""
+        self.now.epoch = number
+
     # --- sessions and turns ------------------------------------------------------------------
 
     def _session_started(self, event: SessionStarted, _: str) -> None:
@@ -282,6 +294,9 @@ class Fold:
         now = self.now
         now.running, now.verdict, now.settled = False, event, False
         now.stop, now.ending_asked = None, False
+
+    def _gap(self, _: Gap, __: str) -> None:
+        self.now.owes_gap = False
 
     def _saved(self, event: SessionSaved, _: str) -> None:
         for key in event.removed:

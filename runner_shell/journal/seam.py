@@ -54,10 +54,30 @@ class Journal(Protocol):
     def settle(self, seq: int) -> None:
         """Keep that everything is acknowledged up to the last event, `seq`."""
 
+    def took_epoch(self, epoch: int) -> None:
+        """Keep the number that the gateway gave this process, before anything goes under it.
+
+        So a gateway that has events of a higher one has them from somewhere else.
+        """
+
     def begin_anew(
-        self, next: int, log: str, state: dict[str, JSON], requests: list[RequestOpened]
+        self,
+        next: int,
+        log: str,
+        state: dict[str, JSON],
+        requests: list[RequestOpened],
+        *,
+        epoch: int,
     ) -> None:
-        """History was lost: forget everything and go on with what the gateway holds."""
+        """History was lost: forget everything and go on with what the gateway holds.
+
+        Args:
+            next: The next event's number.
+            log: The new history's random id.
+            state: What the adapter saved, as the gateway knows it.
+            requests: The requests without an ending, likewise.
+            epoch: What `took_epoch` would keep; both at once, or neither.
+        """
 
     def flush(self) -> None:
         """Write what was appended; when this returns, no end of this process can lose it."""

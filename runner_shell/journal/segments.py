@@ -37,6 +37,8 @@ class Kind(IntEnum):
     """A turn that a next process is to go on with."""
     SETTLED = 6
     """Everything up to this event is acknowledged, and the process is at its end."""
+    EPOCH = 7
+    """The gateway gave the process this number: before anything is sent under it."""
 
 
 class Record(NamedTuple):

@@ -29,8 +29,11 @@ class Welcomed(Struct, frozen=True, kw_only=True):
         epoch: This process's number.
         acked: The last committed event.
         lost_after: Where history was lost: the last number the gateway holds; emit `gap` first.
+        diverged: Whether it was lost because another process's history stands in its place.
         state: What the gateway knows of the adapter's saved state.
         open_requests: Payloads of `request.opened` without an ending.
+        omitted_state: How many saved values are left out of `state`.
+        omitted_requests: How many open requests are left out of `open_requests`.
     """
 
     first: bool
@@ -39,6 +42,9 @@ class Welcomed(Struct, frozen=True, kw_only=True):
     lost_after: int | None
     state: dict[str, JSON]
     open_requests: tuple[JSON, ...]
+    diverged: bool = False
+    omitted_state: int = 0
+    omitted_requests: int = 0
 
 
 class Acknowledged(Struct, frozen=True):

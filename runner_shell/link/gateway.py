@@ -125,6 +125,7 @@ class GatewayLink:
         open_requests: tuple[JSON, ...] = (),
         omitted_state: int = 0,
         omitted_requests: int = 0,
+        committed_epoch: int = 0,
         now: float,
     ) -> None:
         """Take the runner up.
@@ -138,6 +139,7 @@ class GatewayLink:
             open_requests: Payloads of `request.opened` without an ending.
             omitted_state: How many saved values were left out, so that the frame fits.
             omitted_requests: How many open requests were left out.
+            committed_epoch: The number of the process that had event `acked` committed.
             now: Monotonic seconds.
         """
         self._move(GatewayTrigger.WELCOMED)
@@ -161,6 +163,7 @@ class GatewayLink:
                     open_requests=open_requests,
                     omitted_state=omitted_state,
                     omitted_requests=omitted_requests,
+                    committed_epoch=committed_epoch,
                 )
             )
         )

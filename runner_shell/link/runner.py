@@ -98,6 +98,7 @@ class RunnerLink:
         last_command: The last command that is journaled already.
         next_seq: The number of the next event. To go on with a journal, give the number of its
             first unacknowledged event, and call `journaled` for each of them before `connected`.
+        last_epoch: The number of the last process that wrote into this journal; 0 before the first.
 
     Attributes:
         state: Where it stands.
@@ -114,6 +115,7 @@ class RunnerLink:
         *,
         last_command: int = 0,
         next_seq: int = 1,
+        last_epoch: int = 0,
     ) -> None:
         self.state = RunnerState.AWAY
         self.epoch: int | None = None
@@ -123,6 +125,7 @@ class RunnerLink:
         self._settings = settings
         self._events = events
         self._next_seq = next_seq
+        self._last_epoch = last_epoch
         # Sizes of the events acked + 1 … next_seq - 1: first those on their way, then the rest.
         self._in_flight: deque[int] = deque()
         self._unsent: deque[int] = deque()
@@ -404,7 +407,8 @@ class RunnerLink:
             raise RemoteProtocolError(f"epoch {welcome.epoch} for a process of epoch {self.epoch}")
         _check_terms(welcome)
         self._unsend()
-        lost_after = self._align(welcome.acked, first=first)
+        diverged = first and welcome.committed_epoch > self._last_epoch
+        lost_after = self._align(welcome.acked, first=first, diverged=diverged)
         if first and welcome.last_command > self._last_command:
             # An earlier process took these in; applying them here could be the second time.
             self._last_command = self._journaled_command = welcome.last_command
@@ -427,16 +431,20 @@ class RunnerLink:
                 lost_after=lost_after,
                 state=welcome.state,
                 open_requests=welcome.open_requests,
+                diverged=diverged,
+                omitted_state=welcome.omitted_state,
+                omitted_requests=welcome.omitted_requests,
             ),
             *([Acknowledged(welcome.acked)] if lost_after is None else []),
         ]
 
-    def _align(self, acked: int, *, first: bool) -> int | None:
+    def _align(self, acked: int, *, first: bool, diverged: bool) -> int | None:
         """Take over what the gateway has committed.
 
-        Source: "If `acked ≥ next`, go on at `acked + 1` with a new `log` and emit `gap` first."
+        Source: "If `welcome.acked` is not below `hello.next`, … the runner's history was lost", and
+        "if `welcome.committed_epoch` is above the last epoch in the journal, …".
         """
-        if first and acked >= self._next_seq:
+        if diverged or (first and acked >= self._next_seq):
             self._unsent.clear()
             self.acked, self._next_seq = acked, acked + 1
             return acked

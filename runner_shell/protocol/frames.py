@@ -131,6 +131,9 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     Attributes:
         epoch: The number of this process in its session.
         acked: The last event that is committed.
+        committed_epoch: The number of the process that had event `acked` committed, so that an
+            earlier process's journal is told from this history; 0 before the first event, or where
+            the gateway does not know.
         parts: How many parts of event `acked + 1` the gateway has.
         last_command: The last command that a process of this session has acknowledged; a process
             whose journal is behind goes on after it, because those commands may have been applied.
@@ -157,6 +160,7 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     open_requests: tuple[JSON, ...] = ()
     omitted_state: int = 0
     omitted_requests: int = 0
+    committed_epoch: int = 0
 
 
 class Commands(Frame, frozen=True, kw_only=True, tag="commands"):

@@ -56,6 +56,11 @@ Nothing is numbered before the first `welcome`.
 If `welcome.acked` is not below `hello.next`, the gateway holds more than the runner does: the
 runner's history was lost. It goes on at `acked + 1` with a new `log`, and says so with `gap`.
 
+So it is if `welcome.committed_epoch` is above the last epoch in the runner's journal: the event
+`acked` is another journal's, and what this one has not sent would stand under numbers that follow
+another history. A runner therefore journals the epoch of its first `welcome` before it sends
+anything under it. A gateway that does not know the field leaves it out.
+
 An event that fits no frame goes as parts, under its one number; `welcome.parts` says how many of
 them have arrived. `credit` is how many bytes may be unacknowledged; one event always fits.
 """
@@ -63,7 +68,8 @@ them have arrived. `credit` is how many bytes may be unacknowledged; one event a
 GATEWAY = """\
 For each session a gateway keeps:
 
-* the last committed event's number, 0 at first, for `welcome.acked`;
+* the last committed event's number, 0 at first, for `welcome.acked`, and the epoch of the process
+  that sent it, for `welcome.committed_epoch`;
 * the epoch, 0 at first, and the `instance` that it was given to, from the last `hello` with
   `epoch: null`;
 * the commands, with their numbers from 1 on and the ids that their clients chose;
@@ -172,10 +178,11 @@ After a crash between the beginning of a command and its answer, `request.answer
 and `session.stop` are applied again, `turn.start` where no `turn.started` names it; the others are
 answered `command.failed` with the code `interrupted`.
 
-Without a journal `next` is 1 and `log` is new. If the gateway holds events, history was lost: the
-runner numbers on from `acked + 1`, its first event is `gap`, and it takes the adapter's state and
-the open requests from `welcome`. `welcome.last_command` keeps it from being given what an earlier
-process may have applied.
+Without a journal `next` is 1 and `log` is new. If the gateway holds events, or holds another
+journal's, history was lost: the runner numbers on from `acked + 1`, its first event is `gap`, and
+it takes the adapter's state and the open requests from `welcome`; where `omitted_state` or
+`omitted_requests` says that these are not all, it warns. `welcome.last_command` keeps it from being
+given what an earlier process may have applied.
 """
 
 CLOSING = """\

@@ -64,7 +64,7 @@ class CommandDesk:
                 self._answer(command, again=again)
             case SessionEnd():
                 self._done(command)
-                self._runner.end_after_work()
+                self._runner.agenda.end_after_work()
             case SessionStop():
                 self._done(command)
                 self._runner.stop(stopped_by(command))
@@ -96,7 +96,7 @@ class CommandDesk:
             return
         self._runner.requests.supersede()
         message = UserMessage(content=command.content, attachments=command.attachments)
-        self._runner.enqueue(Work(input=message, cause="message", command=command.id))
+        self._runner.agenda.add(Work(input=message, cause="message", command=command.id))
         self._done(command)
 
     def _answer(self, command: RequestAnswer, *, again: bool) -> None:

@@ -6,7 +6,7 @@ What `runner-shell check NAME` shows: each promise, whether it holds, and what t
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -57,6 +57,8 @@ def check_adapter(
     *,
     answer: JSON = "yes",
     interrupt_seconds: float = AdapterConformance.interrupt_seconds,
+    skip: Collection[str] = (),
+    begin: Callable[[str], None] = lambda test: None,
     tell: Callable[[Checked], None] = lambda checked: None,
 ) -> list[Checked]:
     """Run every test that there are prompts for.
@@ -67,6 +69,8 @@ def check_adapter(
         prompts: The prompt of each scenario that is to be tried.
         answer: The answer to the question of `asks`.
         interrupt_seconds: Within this a turn must end after an interrupt.
+        skip: Tests that are left out, without a result.
+        begin: Called with each test's name before it is tried.
         tell: Called with each promise once it is tried.
 
     Raises:
@@ -84,6 +88,9 @@ def check_adapter(
     )
     results = []
     for test in _tests():
+        if test in skip:
+            continue
+        begin(test)
         checked = _tried(suite, test)
         tell(checked)
         results.append(checked)
@@ -100,12 +107,17 @@ def _tests() -> Iterator[str]:
     return (name for name in vars(AdapterConformance) if name.startswith("test_"))
 
 
-def _tried(suite: AdapterConformance, test: str) -> Checked:
+def result_of(test: str, status: Status, findings: list[Finding]) -> Checked:
+    """What is said of a test, with its promise and its scenario."""
     promise = str(getattr(AdapterConformance, test).__doc__).partition("\n")[0]
     scenario = next((one for one, tests in SCENARIO_TESTS.items() if test in tests), "")
+    return Checked(test=test, promise=promise, status=status, scenario=scenario, findings=findings)
+
+
+def _tried(suite: AdapterConformance, test: str) -> Checked:
     run = getattr(suite, test)
     if run is None:
-        return Checked(test=test, promise=promise, status="not_tried", scenario=scenario)
+        return result_of(test, "not_tried", [])
     try:
         run()
     except ContractBroken as broken:
@@ -115,7 +127,7 @@ def _tried(suite: AdapterConformance, test: str) -> Checked:
     else:
         findings = []
     status: Status = "broken" if findings else "held"
-    return Checked(test=test, promise=promise, status=status, scenario=scenario, findings=findings)
+    return result_of(test, status, findings)
 
 
 def _raised(error: Exception) -> Finding:

@@ -421,6 +421,23 @@ async def _state_comes_back(peer: Peer) -> None:
 
 
 @_rule(
+    "A welcome that says `committed_epoch` MUST say the epoch of the process that had event `acked`"
+    " committed.",
+    "store the epoch with the events, in their transaction; leave the field out if it is not known",
+)
+async def _the_last_event_s_epoch(peer: Peer) -> None:
+    session, token = await peer.create()
+    said = []
+    for instance, events in (("one", [event(1)]), ("two", []), ("three", [event(2)]), ("four", [])):
+        async with peer.dial(session, token) as runner:
+            said.append((await runner.greet(instance=instance)).get("committed_epoch", 0))
+            if events:
+                await runner.commit(*events, last=json.loads(events[-1])["seq"])
+    known = any(said)
+    _demand(not known or said == [0, 1, 1, 3], f"epochs 1 and 3 brought events, it said {said}")
+
+
+@_rule(
     "No frame MUST be larger than `hello.max_frame_bytes`; a welcome MUST leave out what does not"
     " fit and count it in `omitted_state` and `omitted_requests`.",
     "measure the encoded frame; leave whole values out",

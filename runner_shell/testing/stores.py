@@ -110,6 +110,30 @@ class StoreContract:
         assert await store.append_events(KEY, new, [event_row(2)]) == 2
 
     @_with_a_store
+    async def test_the_last_event_s_process_is_known(self, store: Store) -> None:
+        """`committed_epoch` moves with a commit, never with an epoch or a repetition alone."""
+
+        async def committed() -> int:
+            return (await store.get_session(KEY)).committed_epoch
+
+        first = await _session(store)
+        assert await committed() == 0
+        await store.append_events(KEY, first, [])
+        assert await committed() == 0
+        await store.append_events(KEY, first, [event_row(1)])
+        assert await committed() == first
+        second = await store.bump_epoch(KEY, "two")
+        await store.append_events(KEY, second, [event_row(1)])
+        with pytest.raises(NumberGapError):
+            await store.append_events(KEY, second, [event_row(3)])
+        assert await committed() == first
+        await store.append_events(KEY, second, [event_row(1), event_row(2)])
+        assert await committed() == second
+        assert [
+            record.committed_epoch for record in await store.list_sessions("tenant", limit=9)
+        ] == [second]
+
+    @_with_a_store
     async def test_the_process_that_holds_the_epoch_gets_it_again(self, store: Store) -> None:
         """A process whose first welcome was lost does not count twice."""
         await _session(store)

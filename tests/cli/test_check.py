@@ -53,6 +53,50 @@ class Plugin(Adapter):
 """
 
 
+EXITS = """
+import os
+from runner_shell import Adapter, Ending
+
+class Plugin(Adapter):
+    name = "exits"
+
+    async def turn(self, turn):
+        if turn.input.content == "fail":
+            os._exit(3)
+        os.abort()
+"""
+
+EXITS_AT_IMPORT = "raise SystemExit(4)"
+
+
+@pytest.mark.slow
+def test_an_adapter_that_ends_the_process(launch: Launcher) -> None:
+    """A finding for each promise in which it does so; the report goes on to its end."""
+    site = install(launch.directory, "exits", EXITS)
+    done = launch.cli("check", "exits", "--json", "--fails", "fail", PYTHONPATH=site)
+    assert done.wait() == 1
+    promises = json.loads(done.out)["promises"]
+    ended = [
+        finding["happened"]
+        for one in promises
+        for finding in one["findings"]
+        if finding["rule"] == "ended_the_process"
+    ]
+    assert "the adapter ended the process by SIGABRT while this was tried" in ended
+    assert "the adapter ended the process with exit code 3 while this was tried" in ended
+    assert promises[-1]["status"] in ("held", "broken", "not_tried")
+    assert len({one["test"] for one in promises}) == len(promises)
+    assert [one["status"] for one in promises].count("held") >= 2
+
+
+def test_an_adapter_that_ends_the_process_at_its_import(launch: Launcher) -> None:
+    """2, and it says so."""
+    site = install(launch.directory, "leaves", EXITS_AT_IMPORT)
+    done = launch.cli("check", "leaves", PYTHONPATH=site)
+    assert done.wait() == 2
+    assert "ended the process with exit code 4 before a promise was tried" in done.err
+
+
 @pytest.mark.slow
 def test_an_adapter_that_keeps_its_promises(launch: Launcher) -> None:
     """0, with each promise, and what was not tried with the option that tries it."""

@@ -7,7 +7,6 @@ import signal
 import sys
 from typing import Any
 
-import gateway_stand_in
 import pytest
 from pseudo_terminal import CTRL_C, CTRL_D, Desk
 from real_processes import Launcher, RealGateway, Started, eventually, script
@@ -56,11 +55,11 @@ class Runner:
 
 
 @pytest.fixture
-def start(launch: Launcher, whole_gateway: RealGateway) -> Any:
+def start(launch: Launcher, gateway: RealGateway) -> Any:
     """Starts a runner that plays actions."""
 
     def starting(*actions: dict[str, Any], **variables: str) -> Runner:
-        return Runner(launch, whole_gateway, script(*actions), **variables)
+        return Runner(launch, gateway, script(*actions), **variables)
 
     return starting
 
@@ -167,9 +166,9 @@ def test_sessions_are_filtered_by_what_there_is(start: Any, launch: Launcher) ->
     assert "--metadata is 'team': must be KEY=VALUE" in done.err
 
 
-def test_an_unknown_session_is_said(whole_gateway: RealGateway, launch: Launcher) -> None:
+def test_an_unknown_session_is_said(gateway: RealGateway, launch: Launcher) -> None:
     """Every command names the session that is not there, with 2."""
-    place = {"RUNNER_GATEWAY": whole_gateway.url, "BOT_TOKEN_FILE": whole_gateway.token_file}
+    place = {"RUNNER_GATEWAY": gateway.url, "BOT_TOKEN_FILE": gateway.token_file}
     commands = [
         ("attach", "nobody"),
         ("send", "nobody", "hello"),
@@ -270,8 +269,7 @@ def test_a_viewer_s_third_ctrl_c_leaves(start: Any, desk: Desk, launch: Launcher
 @pytest.mark.slow
 def test_attached_over_a_restart_of_the_gateway(launch: Launcher, desk: Desk) -> None:
     """A gateway that is killed and comes back loses nothing of what is shown."""
-    command = [sys.executable, gateway_stand_in.__file__]
-    gateway = RealGateway(launch, launch.directory, command)
+    gateway = RealGateway(launch, launch.directory)
     runner = Runner(launch, gateway, script(WORKING))
     runner.wait_for("turn.finished")
     follow = launch.cli("attach", runner.session, "--json", **runner.place)

@@ -34,16 +34,16 @@ def test_adapters(launch: Launcher) -> None:
     assert completed(launch, "runner-shell check e") == ["echo"]
 
 
-def test_sessions(launch: Launcher, whole_gateway: RealGateway) -> None:
+def test_sessions(launch: Launcher, gateway: RealGateway) -> None:
     """Sessions are completed from the gateway that variables or typed options name."""
-    whole_gateway.create("complete-me")
-    place = {"RUNNER_GATEWAY": whole_gateway.url, "BOT_TOKEN_FILE": whole_gateway.token_file}
+    gateway.create("complete-me")
+    place = {"RUNNER_GATEWAY": gateway.url, "BOT_TOKEN_FILE": gateway.token_file}
     # On a machine that is busy for seconds a completion is given up, as it should be.
     by_variables = eventually(
         lambda: completed(launch, "runner-shell attach comp", **place), "the sessions"
     )
     assert by_variables == ["complete-me"]
-    typed = f"--gateway {whole_gateway.url} --token-file {whole_gateway.token_file}"
+    typed = f"--gateway {gateway.url} --token-file {gateway.token_file}"
     by_options = eventually(
         lambda: completed(launch, f"runner-shell attach {typed} comp"), "the sessions"
     )

@@ -123,12 +123,12 @@ def test_a_graph_is_looked_at(launch: Launcher) -> None:
     )
 
 
-def test_a_token_s_role(launch: Launcher, whole_gateway: RealGateway, mine: dict[str, Any]) -> None:
+def test_a_token_s_role(launch: Launcher, gateway: RealGateway, mine: dict[str, Any]) -> None:
     """A runner's token fits its own session, an admin's any; others cannot run, and are told so."""
-    session, token = whole_gateway.create()
-    other, _ = whole_gateway.create()
-    made = whole_gateway.ask("POST", f"/sessions/{session}/tokens", json={"role": "viewer"})
-    place = mine | {"RUNNER_GATEWAY": whole_gateway.url}
+    session, token = gateway.create()
+    other, _ = gateway.create()
+    made = gateway.ask("POST", f"/sessions/{session}/tokens", json={"role": "viewer"})
+    place = mine | {"RUNNER_GATEWAY": gateway.url}
 
     def validated(token: str, session: str = session) -> dict[str, tuple[str, str]]:
         variables = place | {"BOT_TOKEN": token, "SESSION_ID": session}
@@ -137,23 +137,21 @@ def test_a_token_s_role(launch: Launcher, whole_gateway: RealGateway, mine: dict
     right = validated(token)
     assert right["token"][1].startswith(f"runner of session {session}")
     assert right["link"] == (
-        *("ok", f"ws{whole_gateway.url[4:]}/sessions/{session}/runner takes this runner"),
+        *("ok", f"ws{gateway.url[4:]}/sessions/{session}/runner takes this runner"),
     )
-    assert validated(whole_gateway.token_file.read_text().strip())["token"][0] == "ok"
+    assert validated(gateway.token_file.read_text().strip())["token"][0] == "ok"
     assert f"is a token for session '{session}'" in validated(token, other)["token"][1]
     assert "of the role 'viewer'" in validated(made.json()["token"])["token"][1]
     verdict, said = validated("not-a-token")["token"]
     assert verdict == "wrong"
     assert said.startswith("BOT_TOKEN: the gateway answered 401")
-    assert whole_gateway.session(session)["epoch"] == 0, "no runner was there"
+    assert gateway.session(session)["epoch"] == 0, "no runner was there"
 
 
-def test_a_websocket_address(
-    launch: Launcher, whole_gateway: RealGateway, mine: dict[str, Any]
-) -> None:
+def test_a_websocket_address(launch: Launcher, gateway: RealGateway, mine: dict[str, Any]) -> None:
     """`WEBSOCKET_URL` is dialled, and a session that is not there told of."""
-    _, token = whole_gateway.create("dialled")
-    base = f"ws{whole_gateway.url[4:]}/sessions"
+    _, token = gateway.create("dialled")
+    base = f"ws{gateway.url[4:]}/sessions"
     variables = mine | {"BOT_TOKEN": token, "SESSION_ID": "dialled"}
     right = launch.cli("validate", "--json", **variables, WEBSOCKET_URL=f"{base}/dialled/runner")
     lost = launch.cli("validate", "--json", **variables, WEBSOCKET_URL="ws://127.0.0.1:1/runner")

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from gateway_stand_in import StandIn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +27,7 @@ from runner_shell.client import (
 )
 from runner_shell.errors import RemoteProtocolError, TransportBroken, TransportClosed
 from runner_shell.gateway import core
+from runner_shell.gateway.app import Gateway
 from runner_shell.gateway.server import serve
 from runner_shell.gateway.tokens import Principal, Role
 from runner_shell.testing.adapters import ScriptedAdapter
@@ -53,7 +53,7 @@ async def hosted(
     prompt = json.dumps(actions) if actions else ""
     async with (
         host(ScriptedAdapter, prompt=prompt, interactive=interactive) as session,
-        serve(StandIn(session.core, Names())) as url,
+        serve(Gateway(session.core, Names())) as url,
         GatewayClient(url, role, patience_seconds=0.0) as gateway,
     ):
         yield gateway.session(session.id), session
@@ -175,7 +175,7 @@ async def test_who_am_i_and_sessions() -> None:
     """A client learns its own rights, and finds sessions."""
     async with (
         host(ScriptedAdapter, interactive=True) as session,
-        serve(StandIn(session.core, Names())) as url,
+        serve(Gateway(session.core, Names())) as url,
         GatewayClient(f"{url}/", "operator") as gateway,
     ):
         await session.wait_for("session.started")

@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 from gateway.support import ADMIN, RUNNER, FrameRunner, event, events_frame
-from gateway_stand_in import StandIn
 from real_processes import free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from starlette.routing import Route
 
 from runner_shell.client import GatewayClient, RequestRefused
 from runner_shell.errors import RemoteProtocolError, TransportBroken
+from runner_shell.gateway.app import Gateway
 from runner_shell.gateway.core import GatewayCore
 from runner_shell.gateway.server import serve
 from runner_shell.gateway.sqlite import SqliteStore
@@ -167,7 +167,7 @@ async def test_an_event_without_a_number_is_an_error() -> None:
 async def life(store: SqliteStore, port: int) -> AsyncIterator[GatewayCore]:
     """A gateway process's life: a new core around the same store, at the same address."""
     core = GatewayCore(store)
-    async with serve(StandIn(core, Anybody()), port=port):
+    async with serve(Gateway(core, Anybody()), port=port):
         yield core
 
 

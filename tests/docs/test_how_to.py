@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real_processes import Launcher, RealGateway, eventually
 
 import runner_shell
 from runner_shell.shell import environment
@@ -99,3 +100,32 @@ def test_the_exit_codes_are_the_shell_s() -> None:
     assert told == {
         value for name, value in vars(outcomes).items() if name.isupper() and isinstance(value, int)
     }
+
+
+@pytest.mark.slow
+def test_the_client_runs(launch: Launcher, gateway: RealGateway) -> None:
+    """The page's program starts a turn, and shows its text and its end."""
+    (code,) = blocks("use-the-client.md")
+    token = gateway.token_file.read_text().strip()
+    for shown, real in (("http://127.0.0.1:8765", gateway.url), ("rs_an-operator's-token", token)):
+        assert shown in code
+        code = code.replace(shown, real)
+    program = launch.start([sys.executable, "-u", str(launch.file("program.py", code))])
+
+    def asked() -> str:
+        found = gateway.ask("GET", "/sessions?metadata.team=search").json()["sessions"]
+        return next((one["id"] for one in found if one["last_command"] == 1), "")
+
+    session = eventually(asked, "the program's message")
+    issued = gateway.ask("POST", f"/sessions/{session}/tokens", json={"role": "runner"})
+    runner = launch.container(
+        RUNNER_ADAPTER="echo",
+        RUNNER_GATEWAY=gateway.url,
+        SESSION_ID=session,
+        BOT_TOKEN=issued.json()["token"],
+        INTERACTIVE="true",
+        RUNNER_IDLE_SECONDS="1",
+    )
+    assert program.wait() == 0, program.err
+    assert program.out == "Summarise the open incidents.completed\n"
+    assert runner.wait() == 0

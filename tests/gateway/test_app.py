@@ -8,11 +8,13 @@ import signal
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from runner_shell.errors import ConfigurationError
+from runner_shell.gateway import server
 from runner_shell.gateway.app import MAX_BODY_BYTES, Gateway
 from runner_shell.gateway.core import GatewayCore
 from runner_shell.gateway.server import dev_server, serve
@@ -262,6 +264,36 @@ async def test_the_development_server_has_an_admin_token_in_a_private_file(tmp_p
         httpx.AsyncClient(base_url=server.url, trust_env=False) as http,
     ):
         assert (await http.get("/sessions", headers=headers)).status_code == 401
+
+
+async def test_the_token_is_there_before_the_first_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a server that finds its port taken leaves another one's token file alone."""
+    file = tmp_path / "admin-token"
+    served = server._served
+
+    def begins(*arguments: Any) -> Any:
+        assert _private_text(file)
+        return served(*arguments)
+
+    monkeypatch.setattr(server, "_served", begins)
+    async with dev_server(store_path=":memory:", token_file=file) as running:
+        theirs = _private_text(file)
+        port = int(running.url.rpartition(":")[2])
+        with pytest.raises(ConfigurationError, match="cannot listen"):
+            async with dev_server(store_path=":memory:", token_file=file, port=port):
+                pass
+        assert _private_text(file) == theirs
+
+
+async def test_a_refused_upgrade_is_no_fault_of_the_gateway_s(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is answered, and the log has no error for it."""
+    async with site() as gateway:
+        assert await gateway.refused(None) == 401
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_the_development_server_creates_the_session_that_an_admin_dials(

@@ -53,6 +53,7 @@ def test_a_welcome_is_never_too_large(
     link.welcome(
         epoch=told.epoch,
         acked=told.acked,
+        committed_epoch=2**40,
         last_command=told.last_command,
         state=told.state,
         open_requests=told.open_requests,

@@ -14,7 +14,7 @@ from runner_shell.journal.files import RESERVE_FILE, found
 from runner_shell.journal.segments import scan
 from runner_shell.protocol import codec
 from runner_shell.protocol.commands import TurnStart
-from runner_shell.protocol.events import BlockDelta, BlockStarted, RequestOpened
+from runner_shell.protocol.events import BlockDelta, BlockStarted, Gap, RequestOpened
 
 
 def abandoned(journal: DurableJournal) -> None:
@@ -180,7 +180,7 @@ def test_lost_history_begins_a_new_log(tmp_path: Path) -> None:
     say_many(first, 3)
     first.flush()
     question = RequestOpened(id="r", key="k", kind="question", title="?")
-    first.begin_anew(41, "new-log", {"a": 1}, [question])
+    first.begin_anew(41, "new-log", {"a": 1}, [question], epoch=3)
     after = say_many(first, 2, since=41)
     first.flush()
     abandoned(first)
@@ -190,6 +190,9 @@ def test_lost_history_begins_a_new_log(tmp_path: Path) -> None:
     assert again.recovered.state == {"a": 1}
     assert again.recovered.open_requests() == [question]
     assert again.recovered.initial
+    assert (again.recovered.epoch, again.recovered.owes_gap) == (3, True)
+    again.append(43, b'{"seq":43}', Gap(after=40, reason="lost"), "")
+    assert not again._fold.now.owes_gap
     again.close()
 
 
@@ -200,13 +203,25 @@ def test_old_segments_that_were_left_behind_are_of_the_lost_history(tmp_path: Pa
     first.flush()
     (old,) = found(tmp_path / "j")
     kept = old.read_bytes()
-    first.begin_anew(41, "new-log", {}, [])
+    first.begin_anew(41, "new-log", {}, [], epoch=3)
     first.close()
     old.write_bytes(kept)
     again = opened(tmp_path / "j")
     assert (again.first, again.recovered.next) == (41, 41)
     assert old.name not in segments(tmp_path / "j")
     again.close()
+
+
+def test_the_number_of_the_last_process_is_kept(tmp_path: Path) -> None:
+    """Over any number of starts and segments; the latest counts."""
+    for epoch in (2, 5):
+        journal = opened(tmp_path / "j")
+        journal.took_epoch(epoch)
+        journal.close()
+    for _ in range(2):
+        again = opened(tmp_path / "j")
+        assert again.recovered.epoch == 5
+        again.close()
 
 
 def test_the_turn_to_go_on_with_is_kept(tmp_path: Path) -> None:
@@ -261,7 +276,7 @@ def test_an_event_without_a_place_breaks_the_journal_for_good(tmp_path: Path) ->
 def test_later_versions_of_events_are_kept(tmp_path: Path) -> None:
     """An adapter's own type is journaled and read back like any other."""
     journal = opened(tmp_path / "j")
-    encoded = say(journal, 1, codec.decode_payload(b'{"type":"plan.updated","entries":[1]}'))  # type: ignore[arg-type]
+    encoded = say(journal, 1, codec.decode_payload(b'{"type":"weather.changed","entries":[1]}'))  # type: ignore[arg-type]
     journal.flush()
     journal.close()
     again = opened(tmp_path / "j")

@@ -35,10 +35,14 @@ HEARTBEAT = b'{"frame":"heartbeat"}'
 class Runner:
     """A link with its journal, and short words for what the tests do with them."""
 
-    def __init__(self, *, next_seq: int = 1, last_command: int = 0, **settings: Any) -> None:
+    def __init__(
+        self, *, next_seq: int = 1, last_command: int = 0, last_epoch: int = 0, **settings: Any
+    ) -> None:
         self.journal: dict[int, bytes] = {}
         own = LinkSettings(session="s1", instance="i1", log="l1", **settings)
-        self.link = RunnerLink(own, self, next_seq=next_seq, last_command=last_command)
+        self.link = RunnerLink(
+            own, self, next_seq=next_seq, last_command=last_command, last_epoch=last_epoch
+        )
 
     def read(self, seq: int) -> bytes:
         return self.journal[seq]
@@ -227,6 +231,40 @@ def test_a_journal_that_is_behind_is_lost_history_too() -> None:
     assert welcomed.lost_after == 6
     assert runner.link.settled
     assert runner.link.frames_to_send(0.0) == []
+
+
+@pytest.mark.parametrize("last_epoch", [0, 2])
+def test_another_s_history_is_lost_history(last_epoch: int) -> None:
+    """ "If `committed_epoch` is above the journal's", its rest is not sent, though it fits."""
+    runner = Runner(next_seq=5, last_epoch=last_epoch)
+    for seq in (5, 6, 7):
+        runner.store(event(seq))
+    (welcomed,) = runner.open(
+        welcome=b'{"frame":"welcome","epoch":4,"acked":5,"committed_epoch":3,"parts":1,'
+        b'"omitted_state":2,"omitted_requests":1}'
+    )
+    assert isinstance(welcomed, Welcomed)
+    assert (welcomed.lost_after, welcomed.diverged) == (5, True)
+    assert (welcomed.omitted_state, welcomed.omitted_requests) == (2, 1)
+    assert runner.link.settled
+    assert runner.link.frames_to_send(0.0) == []
+    assert runner.emit() == 6
+    assert runner.sent_seqs() == [[6]]
+
+
+@pytest.mark.parametrize("last_epoch", [3, 4])
+def test_a_history_of_its_own_is_gone_on_with(last_epoch: int) -> None:
+    """The last commit was this journal's process, or one before it: what is unsent is sent."""
+    runner = Runner(next_seq=5, last_epoch=last_epoch)
+    for seq in (5, 6, 7):
+        runner.store(event(seq))
+    (welcomed, _) = runner.open(welcome=welcome(acked=5, epoch=5, committed_epoch=3))
+    assert isinstance(welcomed, Welcomed)
+    assert (welcomed.lost_after, welcomed.diverged) == (None, False)
+    assert runner.sent_seqs() == [[6, 7]]
+    runner.link.lost(None, "cut")
+    runner.open(1.0, welcome=welcome(acked=6, epoch=5, committed_epoch=5))
+    assert runner.sent_seqs(1.0) == [[7]]
 
 
 def test_lost_history_has_a_new_log() -> None:

@@ -33,15 +33,23 @@ class LastingGateway(FakeGateway):
         store: Everything that came, over all runners.
         commands: What was given, in order.
         epoch: How many runners there were.
+        committed_epoch: Which of them brought the last event.
     """
 
     def __init__(
-        self, store: Iterable[dict[str, Any]] = (), *, epoch: int = 0, **welcome: Any
+        self,
+        store: Iterable[dict[str, Any]] = (),
+        *,
+        epoch: int = 0,
+        committed_epoch: int | None = None,
+        **welcome: Any,
     ) -> None:
         super().__init__(**welcome)
         self.store = list(store)
         self.commands: list[dict[str, Any]] = []
         self.epoch = epoch
+        latest = epoch if self.store else 0
+        self.committed_epoch = latest if committed_epoch is None else committed_epoch
         self.acknowledged_command = 0
         self._pieces: list[bytes] = []
 
@@ -65,11 +73,14 @@ class LastingGateway(FakeGateway):
             last = max(frame["last_command"], self.acknowledged_command)
             self.received = acked
             self._welcome |= {"epoch": self.epoch, "acked": acked, "last_command": last}
+            self._welcome["committed_epoch"] = self.committed_epoch
         before = len(self.events)
         if frame["frame"] == "part":
             self._join(frame)
         await super()._take(frame)
         self.store += self.events[before:]
+        if self.events[before:]:
+            self.committed_epoch = self.epoch
         if frame["frame"] == "ack":
             self.acknowledged_command = frame["seq"]
         if frame["frame"] == "hello" and (new := self.commands[self._welcome["last_command"] :]):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_processes import Launcher, RealGateway, Started, script
+from real_processes import Launcher, RealGateway, Started, eventually, script
 
 from runner_shell.testing.conformance import check_order
 
@@ -92,6 +92,41 @@ def test_a_runner_killed_again_and_again(scene: Scene) -> None:
     numbers = [int(number) for number in re.findall(r"<(\d+)>", said)]
     assert sorted(set(numbers)) == list(range(12))
     assert numbers == sorted(numbers)
+
+
+def test_a_killed_runner_that_was_superseded_drops_what_it_had_not_sent(
+    launch: Launcher,
+) -> None:
+    """Another volume's runner went on meanwhile, with fewer events: no history is mixed."""
+    own_gateway = RealGateway(launch, launch.directory)
+    scene = Scene(launch, own_gateway)
+    work = [action for n in range(300) for action in ({"say": f"<{n}>"}, {"delay": 0.01})]
+    first = scene.runner(script(*work))
+    scene.wait_for("block.delta")
+    own_gateway.kill()
+    size = bytes_in(scene.state)
+    eventually(lambda: bytes_in(scene.state) > size + 8000, "events that nobody takes")
+    os.kill(first.runner, signal.SIGKILL)
+    first.wait()
+    own_gateway.start()
+    other = scene.runner("", RUNNER_STATE_DIR=launch.directory / "another", INTERACTIVE="true")
+    scene.wait_for("gap")
+    other.process.terminate()
+    assert other.wait() == 143
+    before = scene.events()
+    again = scene.runner("again")
+    assert again.wait() == 1
+    assert "initial_not_repeated" in str(scene.events())
+    events = scene.events()
+    assert events[: len(before)] == before
+    own = events[len(before) :]
+    assert [event["type"] for event in own[:2]] == ["gap", "session.started"]
+    assert "another runner has gone on" in own[0]["reason"]
+    assert not [event for event in own if event["type"] == "block.delta"]
+
+
+def bytes_in(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def test_a_drained_pod_goes_on(scene: Scene) -> None:

@@ -62,9 +62,9 @@ async def test_past_the_high_mark_deltas_merge_and_the_text_stays_exact(tmp_path
         gateway, tmp_path / "j", "x", make=make, high_mark_bytes=64 * 1024, grace_seconds=60
     ) as run:
         await gateway.wait_for("session.started")
-        while run.runner.turn or not run.runner._turn_count:  # noqa: ASYNC110 — no event tells it
+        while run.runner.turn or not run.runner.working.turn_count:  # noqa: ASYNC110 — no event tells it
             await asyncio.sleep(0.01)
-        assert run.runner._link.backlog < 1000
+        assert run.runner.link.backlog < 1000
         await gateway.acknowledge()
         assert (await run.end()).exit_code == 0
     gateway.check()
@@ -85,9 +85,9 @@ async def test_at_the_journals_limit_the_turn_is_interrupted(tmp_path: Path) -> 
         gateway, tmp_path / "j", "x", make=make, journal_limit_bytes=2_000_000, grace_seconds=60
     ) as run:
         await gateway.wait_for("session.started")
-        while run.runner.turn or not run.runner._turn_count:  # noqa: ASYNC110 — no event tells it
+        while run.runner.turn or not run.runner.working.turn_count:  # noqa: ASYNC110 — no event tells it
             await asyncio.sleep(0.01)
-        assert run.runner._journal.backlog_bytes < 60_000_000  # of 200 that it would have said
+        assert run.runner.journal.backlog_bytes < 60_000_000  # of 200 that it would have said
         await gateway.acknowledge()
         await run.end()
     gateway.check()
@@ -101,7 +101,7 @@ async def test_heartbeats_go_on_under_pressure(tmp_path: Path) -> None:
     gateway = LastingGateway(acknowledges=False, credit=1000, heartbeat_seconds=0.2)
     prompt = script({"emit": {"events": 100_000, "size": 1000}})
     async with life(gateway, tmp_path / "j", prompt, high_mark_bytes=64 * 1024) as run:
-        await gateway.until(lambda: run.runner._pressure._waiting)
+        await gateway.until(lambda: run.runner.pressure._waiting)
         gateway.frames.clear()
         beats = gateway.until(lambda: len(gateway.frames) >= 3)
         async with asyncio.TaskGroup() as tasks:
@@ -153,11 +153,11 @@ async def main():
     make = lambda: TenMinutes(TenMinutes.Settings())
     async with life(gateway, Path(sys.argv[1]), "x", make=make, grace_seconds=0.1) as run:
         await gateway.wait_for("turn.started")
-        run.runner._outlet.taps.clear()  # the test's own list of what was told
+        run.runner.outlet.taps.clear()  # the test's own list of what was told
         before = rss()
         while run.runner.turn:
             await asyncio.sleep(0.01)
-        print(rss() - before, run.runner._link.backlog, run.runner._journal.backlog_bytes)
+        print(rss() - before, run.runner.link.backlog, run.runner.journal.backlog_bytes)
 
 asyncio.run(main())
 """

@@ -107,7 +107,8 @@ async def test_deaths_during_the_restart_itself(tmp_path: Path) -> None:
     cut, before = next(death for death in died if len(death[1]) == 14)
     assert await lived(LastingGateway(epoch=1), cut) == 0
     for directory, sendable in deaths(cut, tmp_path / "second", before):
-        gateway = LastingGateway(sendable, epoch=2)
+        committed = 2 if len(sendable) > len(before) else 1
+        gateway = LastingGateway(sendable, epoch=2, committed_epoch=committed)
         await lived(gateway, directory)
         gateway.check()
         outcomes = [turn["outcome"] for turn in gateway.of_type("turn.finished")]
@@ -407,3 +408,80 @@ async def test_no_secret_lies_in_the_state_directory(tmp_path: Path) -> None:
     for file in (tmp_path / "j").iterdir():
         assert secret.encode() not in file.read_bytes()
     assert "[REDACTED:S]" in json.dumps(gateway.store)
+
+
+# --- history that another runner has gone on with ------------------------------------------------
+
+
+def another_s(store: list[dict[str, Any]], *, epoch: int, count: int = 2) -> LastingGateway:
+    """A gateway at which another runner, without this one's journal, had `count` events kept."""
+    after = len(store)
+    time = "2026-11-30T10:00:00.000Z"
+    gap = {"seq": after + 1, "time": time, "type": "gap", "after": after, "reason": ""}
+    more = [
+        {"seq": seq, "time": time, "type": "log", "message": "another's"}
+        for seq in range(after + 2, after + count + 1)
+    ]
+    return LastingGateway([*store, gap, *more], epoch=epoch)
+
+
+async def test_another_s_history_is_never_mixed_with_the_journal_s(tmp_path: Path) -> None:
+    """Whatever its process had not sent when it died, under the same numbers or beyond them."""
+    assert await lived(LastingGateway(), tmp_path / "whole") == 0
+    beyond = 0
+    for number, (directory, sendable) in enumerate(deaths(tmp_path / "whole", tmp_path)):
+        if number % 3 or len(sendable) < 2:
+            continue
+        gateway = another_s(sendable[:2], epoch=2)
+        theirs = list(gateway.store)
+        for _ in range(2):
+            assert await lived(gateway, directory) == 1
+        assert gateway.store[: len(theirs)] == theirs
+        assert gateway.store[len(theirs)]["type"] == "gap"
+        own = gateway.store[len(theirs) :]
+        assert [event["type"] for event in own].count("gap") == 1
+        assert not [event for event in own if event["type"] == "turn.started"]
+        assert [event["seq"] for event in gateway.store] == list(range(1, len(gateway.store) + 1))
+        beyond += len(sendable) > len(theirs)
+    assert beyond > 3
+
+
+async def test_an_ending_of_a_history_that_was_lost_is_no_ending(tmp_path: Path) -> None:
+    """Recorded and not acknowledged, while another runner went on: it says so, and fails."""
+    silent = LastingGateway(acknowledges=False)
+    prompt = script({"end": {"outcome": "completed"}})
+    assert await lived(silent, tmp_path / "j", prompt, grace_seconds=0.1) == 75
+    gateway = another_s(silent.store[:1], epoch=2)
+    assert await lived(gateway, tmp_path / "j", prompt) == 1
+    assert [event["type"] for event in gateway.store[3:5]] == ["gap", "session.started"]
+    assert "another runner has gone on" in gateway.store[3]["reason"]
+
+
+async def test_the_gap_is_told_by_whoever_gets_to_it(tmp_path: Path) -> None:
+    """A process that dies in mid-loss leaves it to the next one; it is told once."""
+    assert await lived(LastingGateway(), tmp_path / "whole") == 0
+    before = another_s([], epoch=2).store
+    lost = LastingGateway(before, epoch=2)
+    assert await lived(lost, tmp_path / "whole") == 1
+    for directory, sendable in deaths(tmp_path / "whole", tmp_path / "died", before):
+        committed = 3 if len(sendable) > len(before) else 2
+        gateway = LastingGateway(sendable, epoch=3, committed_epoch=committed)
+        assert await lived(gateway, directory) == 1
+        own = gateway.of_type("gap")[1:]
+        assert [gap["after"] for gap in own] == [2]
+
+
+async def test_what_a_welcome_leaves_out_is_told(tmp_path: Path) -> None:
+    """Where history was lost; a runner with its journal has all of it."""
+    left_out = {"omitted_state": 2, "omitted_requests": 1}
+    gateway = LastingGateway(**left_out)
+    await lived(gateway, tmp_path / "j")
+    await lived(gateway, tmp_path / "j")
+    codes = [event["code"] for event in gateway.of_type("warning")]
+    assert "welcome_incomplete" not in codes
+    await lived(gateway, tmp_path / "another", interactive=True, idle_seconds=0.1)
+    warning = gateway.of_type("warning")[len(codes)]
+    assert warning["code"] == "welcome_incomplete"
+    assert "2 saved values and 1 open requests" in warning["message"]
+    lost = [event["type"] for event in gateway.store if event["seq"] >= warning["seq"] - 1]
+    assert lost[:3] == ["gap", "warning", "session.started"]

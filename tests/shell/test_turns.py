@@ -266,7 +266,7 @@ async def test_pressure_never_holds_an_interrupt_back() -> None:
 
     made = Floods(Floods.Settings())
     async with running(gateway, "x", make=lambda: made, grace_seconds=2.0) as run:
-        await until(lambda: run.runner._pressure._waiting)
+        await until(lambda: run.runner.pressure._waiting)
         began = time.monotonic()
         assert run.runner.interrupt("enough")
         await until(lambda: [event for event in run.told if event["type"] == "turn.finished"])
@@ -334,7 +334,7 @@ async def test_pressure_makes_an_awaited_emit_wait_and_loses_nothing() -> None:
             return Ending("completed")
 
     async with running(gateway, "x", make=lambda: Floods(Floods.Settings())) as run:
-        await until(lambda: run.runner._pressure._waiting)
+        await until(lambda: run.runner.pressure._waiting)
         assert len(run.told) < 24
         await gateway.acknowledge()
         assert (await run.end()).exit_code == 0
