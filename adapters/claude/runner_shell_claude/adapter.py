@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class ClaudeAdapter(Adapter):
     name = "claude"
     capabilities = Capabilities(
         resume=True,
+        inject=True,
         defer=True,
         commands=frozenset({"adapter.call", "files.rewind", "settings.update"}),
     )
@@ -59,9 +61,12 @@ class ClaudeAdapter(Adapter):
 
     def __init__(self, settings: ClaudeSettings) -> None:
         super().__init__(settings)
-        if settings.policy != "defer":
-            # Each session says truly what it can; the contract has it per class only.
-            self.capabilities = replace(self.capabilities, defer=False)  # type: ignore[misc]
+        # Each session says truly what it can; the contract has it per class only. A turn that a
+        # deferred call ends has no room for another message.
+        defers = settings.policy == "defer"
+        self.capabilities = replace(  # type: ignore[misc]
+            self.capabilities, defer=defers, inject=not defers
+        )
         self._session: Session
         self._memory: Memory
         self._conversation: Conversation
@@ -122,6 +127,16 @@ class ClaudeAdapter(Adapter):
         """Tell the CLI, in the middle of whatever it does."""
         return await self._conversation.interrupt(reason)
 
+    async def inject(self, message: UserMessage) -> bool:
+        """Send a message into the running turn, once the CLI works on it."""
+        conversation = self._conversation
+        if not conversation.takes_more:
+            return False
+        content = inputs.content(message, self._session.workspace.path)
+        with suppress(AgentFailed):  # a CLI that just died is sent it again, if the turn goes on
+            await conversation.add(content)
+        return True
+
     async def handle(self, command: told.Command | told.ReservedCommand) -> events.JSON:
         """Carry out `settings.update`, `files.rewind` and `adapter.call`."""
         return await commands.handle(command, self._conversation, self._memory)
@@ -177,15 +192,23 @@ class ClaudeAdapter(Adapter):
 
     async def _restart(self) -> None:
         """An earlier process died in this turn: say its message, or go on after it."""
-        conversation = self._conversation
         pending = self._memory.pending()
-        await conversation.connect()
-        if pending is not None and not self._memory.knows(pending["uuid"]):
-            await conversation.send(pending["message"]["content"], id=pending["uuid"])
-        elif self._memory.has_transcript:
+        await self._conversation.connect()
+        if not self._memory.has_transcript and not pending:
+            raise AgentFailed("the conversation's transcript is gone", code="state_lost")
+        await self._go_on(pending)
+
+    async def _go_on(self, pending: list[dict[str, Any]]) -> None:
+        """Say what the conversation does not know, after a word to go on where it knows some."""
+        conversation = self._conversation
+        unknown = [one for one in pending if not self._memory.knows(one["uuid"])]
+        if not pending or unknown != pending:
             await conversation.send(GO_ON)
         else:
-            raise AgentFailed("the conversation's transcript is gone", code="state_lost")
+            first = unknown.pop(0)
+            await conversation.send(first["message"]["content"], id=first["uuid"])
+        for one in unknown:
+            await conversation.add(one["message"]["content"], id=one["uuid"])
 
     async def _to_rest(self) -> None:
         """Go on to the rest, over one death of the CLI in which no tool was at work."""
@@ -198,8 +221,9 @@ class ClaudeAdapter(Adapter):
             conversation.say(*conversation.translator.close(cancelled=True))
             message = f"{failure}. The conversation goes on in a new one"
             conversation.say(events.Warning_(code="cli_restarted", message=message))
+            pending = self._memory.pending()
             await conversation.connect()
-            await conversation.send(GO_ON)
+            await self._go_on(pending)
             await conversation.to_rest()
 
     # --- what the CLI is started with ----------------------------------------------------------

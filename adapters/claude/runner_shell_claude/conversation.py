@@ -64,6 +64,7 @@ class Conversation:
         self._pressure: Awaitable[None] | None = None
         self._interrupted: str | None = None
         self._stale = False
+        self._takes_more = False
         self.init: Frame = {}
         self.permission_mode = ""
 
@@ -131,7 +132,25 @@ class Conversation:
         self._memory.sending(self._turn.id, message)
         self._rest.sent(message["uuid"])
         await self._connection.send(message)
+        self._takes_more = True
         return str(message["uuid"])
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether a message can be sent into the turn: it has begun, and neither ends nor must."""
+        return self._takes_more and self.connected and self._interrupted is None
+
+    async def add(self, content: Any, *, id: str = "") -> None:
+        """Send a message into the turn that runs; the turn ends only once it is dealt with.
+
+        Raises:
+            AgentFailed: The CLI is gone; a turn that goes on sends it again.
+        """
+        assert self._connection is not None, "a turn runs"
+        message = user_message(content, id)
+        self._memory.adding(message)
+        self._rest.sent(message["uuid"])
+        await self._connection.send(message)
 
     def expect_deferred(self) -> None:
         """A deferred call goes on by itself, now that its session is resumed."""
@@ -148,6 +167,7 @@ class Conversation:
                 raise self._failure
             self._news.clear()
             await self._news.wait()
+        self._takes_more = False
 
     def ending(self) -> Found:
         """How the turn ended, now that the CLI is at rest."""
@@ -175,6 +195,7 @@ class Conversation:
     def leave(self) -> None:
         """The turn is over, however: frames are kept for the next."""
         self._turn = None
+        self._takes_more = False
         self._in_turn.clear()
 
     @property
@@ -204,8 +225,19 @@ class Conversation:
                 for task in self.translator.running_tasks():
                     await client.stop_task(task)
                 await client.interrupt()
+                await self._interrupt_what_follows(client)
                 return True
         return False
+
+    async def _interrupt_what_follows(self, client: Any) -> None:
+        """What was sent into the turn and not taken up begins when the turn before is aborted."""
+        while self._rest.waiting and not self._rest.at_rest and self._failure is None:
+            begun = len(self._rest.begun)
+            while self._rest.waiting and len(self._rest.begun) == begun and not self._failure:
+                self._news.clear()
+                await self._news.wait()
+            if self._rest.waiting:
+                await client.interrupt()
 
     async def in_turn(self) -> None:
         """Wait until a turn runs: what the CLI asks between turns is asked in the next."""

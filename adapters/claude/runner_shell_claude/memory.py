@@ -94,15 +94,22 @@ class Memory:
         """A message is about to be sent: it is known now, should this process die of it."""
         turns = self._session.state.get(TURNS, {}) | {turn: message["uuid"]}
         self._session.state[TURNS] = dict(list(turns.items())[-TURNS_KEPT:])
-        (self.directory / _PENDING_FILE).write_text(json.dumps(message), encoding="utf-8")
+        self._keep([message])
 
-    def pending(self) -> dict[str, Any] | None:
-        """The message that was under way when an earlier process died."""
+    def adding(self, message: dict[str, Any]) -> None:
+        """A message is about to be sent into the turn that runs."""
+        self._keep([*self.pending(), message])
+
+    def _keep(self, messages: list[dict[str, Any]]) -> None:
+        (self.directory / _PENDING_FILE).write_text(json.dumps(messages), encoding="utf-8")
+
+    def pending(self) -> list[dict[str, Any]]:
+        """The messages of the turn that has no ending yet, in order."""
         try:
             text = (self.directory / _PENDING_FILE).read_text(encoding="utf-8")
         except FileNotFoundError:
-            return None
-        found: dict[str, Any] = json.loads(text)
+            return []
+        found: list[dict[str, Any]] = json.loads(text)
         return found
 
     def sent(self) -> None:
