@@ -53,7 +53,7 @@ class ClaudeAdapter(Adapter):
         resume=True,
         inject=True,
         defer=True,
-        commands=frozenset({"adapter.call", "files.rewind", "settings.update"}),
+        commands=frozenset({"adapter.call", "files.rewind", "settings.update", "state.fork"}),
     )
     Settings = ClaudeSettings
 
@@ -64,8 +64,10 @@ class ClaudeAdapter(Adapter):
         # Each session says truly what it can; the contract has it per class only. A turn that a
         # deferred call ends has no room for another message.
         defers = settings.policy == "defer"
+        lacking = frozenset() if settings.keeps_checkpoints else frozenset({"files.rewind"})
+        can = self.capabilities.commands - lacking
         self.capabilities = replace(  # type: ignore[misc]
-            self.capabilities, defer=defers, inject=not defers
+            self.capabilities, defer=defers, inject=not defers, commands=can
         )
         self._session: Session
         self._memory: Memory
@@ -90,7 +92,7 @@ class ClaudeAdapter(Adapter):
         """
         self.settings.check()
         self._session = session
-        self._memory = Memory(session)
+        self._memory = Memory(session, in_store=self.settings.transcripts == "store")
         self._memory.directory.mkdir(mode=0o700, exist_ok=True)
         self._servers = load_servers(self.settings, session.workspace.path, os.environ)
         self._conversation = Conversation(
@@ -233,6 +235,8 @@ class ClaudeAdapter(Adapter):
         more: dict[str, Any] = {}
         if self._denied is not None:
             more["settings"] = denying_settings(*self._denied)
+        if self._memory.store is not None:
+            more |= {"session_store": self._memory.store, "session_store_flush": "eager"}
         return options.build(
             self.settings,
             workspace=self._session.workspace.path,
@@ -241,6 +245,7 @@ class ClaudeAdapter(Adapter):
             mark=connection.environment,
             session=self._memory.id,
             resume=resume,
+            fork=self._memory.forked,
             rules=self._session.state.get(RULES, []),
             permission_mode=changed.get("permission_mode", ""),
             model=changed.get("model", ""),

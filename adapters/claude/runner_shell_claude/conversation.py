@@ -65,6 +65,7 @@ class Conversation:
         self._interrupted: str | None = None
         self._stale = False
         self._takes_more = False
+        self._last_message = ""
         self.init: Frame = {}
         self.permission_mode = ""
 
@@ -103,6 +104,8 @@ class Conversation:
         self._rest, self._failure, self._stale = Rest(), None, False
         connection = Connection(self._take, self._ended, self._on_stderr)
         self._connection = connection
+        if self._memory.store is not None:
+            self._meter.count_anew()  # of a session that comes from a store it has no counts
         options = self._build(connection, self._memory.has_transcript)
         await connection.open(options, self._start_seconds)
 
@@ -182,6 +185,8 @@ class Conversation:
         """Say what is left to say of the turn, and give its ending."""
         waiting = found.outcome == "waiting"
         cancelled = found.outcome not in ("completed", "waiting")
+        if self._turn is not None and self._last_message:
+            self._memory.ended(self._turn.id, self._last_message)
         self.say(*self.translator.close(cancelled=cancelled, keep_calls=waiting))
         if waiting:
             calls = {id: call.scope for id, call in self.translator.calls.items()}
@@ -276,6 +281,8 @@ class Conversation:
                 self.permission_mode = str(frame.get("permissionMode") or "")
             case {"type": "system", "subtype": "status", "permissionMode": str(mode)}:
                 self.permission_mode = mode
+            case {"type": "assistant" | "user", "uuid": str(id), "parent_tool_use_id": None}:
+                self._last_message = id
             case {"type": "conversation_reset", "new_conversation_id": str(id)}:
                 self._memory.id = id
                 self._meter.reset()

@@ -80,6 +80,8 @@ class ClaudeSettings(AdapterSettings):
         mcp_variables: The variables that an MCP configuration may refer to.
         pass_environment: More variables that the CLI and its tools are to have.
         file_checkpoints: Keep the files' earlier states, for `files.rewind`.
+        transcripts: Where the conversation is kept: in Claude Code's own `files`, or in the
+            `store` of this adapter, which the SDK cannot combine with file checkpoints.
         hook_events: Say what hooks do.
         cli: The CLI to run in place of the bundled one.
         start_seconds: How long the CLI may take to start.
@@ -129,12 +131,20 @@ class ClaudeSettings(AdapterSettings):
     mcp_variables: Names = Field(default=(), validation_alias=_named("CLAUDE_MCP_VARIABLES"))
     pass_environment: Names = Field(default=(), validation_alias=_named("CLAUDE_PASS_ENVIRONMENT"))
     file_checkpoints: bool = Field(default=True, validation_alias=_named("CLAUDE_FILE_CHECKPOINTS"))
+    transcripts: Literal["files", "store"] = Field(
+        default="files", validation_alias=_named("CLAUDE_TRANSCRIPTS")
+    )
     hook_events: bool = Field(default=True, validation_alias=_named("CLAUDE_HOOK_EVENTS"))
     cli: Path | None = Field(default=None, validation_alias=_named("CLAUDE_CLI"))
     start_seconds: float = Field(
         default=60.0, gt=0, validation_alias=_named("CLAUDE_START_SECONDS")
     )
     options: dict[str, Any] = Field(default_factory=dict, validation_alias=_named("CLAUDE_OPTIONS"))
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether files can be rewound."""
+        return self.file_checkpoints and self.transcripts == "files"
 
     def warnings(self) -> list[tuple[str, str]]:
         """What is set and cannot be honoured, by code."""
@@ -150,6 +160,12 @@ class ClaudeSettings(AdapterSettings):
             ConfigurationError: Every problem, with what would be right.
         """
         problems = []
+        asked_for = self.file_checkpoints and "file_checkpoints" in self.model_fields_set
+        if self.transcripts == "store" and asked_for:
+            problems.append(
+                "CLAUDE_FILE_CHECKPOINTS is on, which the SDK cannot combine with "
+                "CLAUDE_TRANSCRIPTS=store: leave one of them out"
+            )
         if self.cli is not None and not self.cli.is_file():
             problems.append(f"CLAUDE_CLI is '{self.cli}', where there is no file")
         if self.system_prompt_replaces and not self.system_prompt:
