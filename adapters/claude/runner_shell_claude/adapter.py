@@ -25,13 +25,15 @@ from runner_shell import (
 )
 from runner_shell import commands as told
 
-from . import commands, inputs, options
+from . import commands, in_process, inputs, options
 from .connection import Connection
 from .conversation import Conversation
 from .mcp import load_servers
 from .memory import Memory
 from .preflight import preflight
 from .questions import RULES, Desk, denying_settings
+from .runner_tools import ASK, SERVER, RunnerTools
+from .runner_tools import RULES as OWN_RULES
 from .sdk import versions
 from .settings import ClaudeSettings
 
@@ -73,6 +75,7 @@ class ClaudeAdapter(Adapter):
         self._memory: Memory
         self._conversation: Conversation
         self._desk: Desk
+        self._tools: RunnerTools
         self._servers: dict[str, Any] = {}
         self._denied: tuple[dict[str, Any], str] | None = None
         self._opened = False
@@ -95,10 +98,16 @@ class ClaudeAdapter(Adapter):
         self._memory = Memory(session, in_store=self.settings.transcripts == "store")
         self._memory.directory.mkdir(mode=0o700, exist_ok=True)
         self._servers = load_servers(self.settings, session.workspace.path, os.environ)
+        self._servers |= in_process.load(self.settings.mcp_servers)
         self._conversation = Conversation(
             session, self._memory, self._options, self.settings.start_seconds
         )
         self._desk = Desk(session, self.settings, self._permission_mode, self._called_with)
+        self._tools = RunnerTools(
+            session, self._conversation.say, self.settings.policy, self.settings.answer_seconds
+        )
+        if self.settings.runner_tools:
+            self._servers[SERVER] = self._tools.server()
         self._opened = True
         options.check(self.settings)
 
@@ -246,7 +255,7 @@ class ClaudeAdapter(Adapter):
             session=self._memory.id,
             resume=resume,
             fork=self._memory.forked,
-            rules=self._session.state.get(RULES, []),
+            rules=[*self._session.state.get(RULES, []), *self._own_rules()],
             permission_mode=changed.get("permission_mode", ""),
             model=changed.get("model", ""),
             add_dirs=changed.get("add_dirs", ()),
@@ -257,6 +266,9 @@ class ClaudeAdapter(Adapter):
             **more,
         )
 
+    def _own_rules(self) -> tuple[str, ...]:
+        return OWN_RULES if self.settings.runner_tools else ()
+
     async def _can_use_tool(self, name: str, input: dict[str, Any], context: Any) -> Any:
         await self._conversation.in_turn()
         return await self._desk.can_use_tool(name, input, context)
@@ -266,6 +278,8 @@ class ClaudeAdapter(Adapter):
         await self._conversation.in_turn()
         await self._conversation.without_pressure()
         name, input = str(said.get("tool_name", "")), dict(said.get("tool_input") or {})
+        if name == ASK:
+            self._tools.called(call or "", input)
         return await self._desk.before_tool(name, input, call or "")
 
     def _permission_mode(self) -> str:

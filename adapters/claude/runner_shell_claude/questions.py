@@ -26,6 +26,7 @@ from claude_agent_sdk import (
 from runner_shell import Answer, Session, events
 
 from . import requests
+from .runner_tools import RULES as OWN_RULES
 from .settings import ClaudeSettings
 
 DEFERRED = "claude.deferred"
@@ -40,6 +41,7 @@ ANOTHER_WAITS = (
 
 _READS = frozenset(
     {
+        *OWN_RULES,
         "BashOutput",
         "EnterPlanMode",
         "Glob",

@@ -78,6 +78,9 @@ class ClaudeSettings(AdapterSettings):
         mcp_config: A file with MCP servers, or the JSON itself.
         mcp_allow_workspace: Take such a file from the workspace.
         mcp_variables: The variables that an MCP configuration may refer to.
+        mcp_servers: MCP servers that run in the runner's process, by the name of an entry point
+            or as `name=package.module:attribute`.
+        runner_tools: Give Claude the tools `artifact` and `ask`.
         pass_environment: More variables that the CLI and its tools are to have.
         file_checkpoints: Keep the files' earlier states, for `files.rewind`.
         transcripts: Where the conversation is kept: in Claude Code's own `files`, or in the
@@ -129,6 +132,8 @@ class ClaudeSettings(AdapterSettings):
         default=False, validation_alias=_named("CLAUDE_ALLOW_WORKSPACE_MCP")
     )
     mcp_variables: Names = Field(default=(), validation_alias=_named("CLAUDE_MCP_VARIABLES"))
+    mcp_servers: Names = Field(default=(), validation_alias=_named("CLAUDE_MCP_SERVERS"))
+    runner_tools: bool = Field(default=True, validation_alias=_named("CLAUDE_RUNNER_TOOLS"))
     pass_environment: Names = Field(default=(), validation_alias=_named("CLAUDE_PASS_ENVIRONMENT"))
     file_checkpoints: bool = Field(default=True, validation_alias=_named("CLAUDE_FILE_CHECKPOINTS"))
     transcripts: Literal["files", "store"] = Field(
