@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKError
+from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKError, Transport
 
 from runner_shell import AgentFailed, Ending, Session, Turn, TurnOver, events
 
@@ -42,6 +42,11 @@ class Conversation:
         memory: What is durable of it.
         build: Makes the options of a start; told the connection, and whether to resume.
         start_seconds: How long a start may take.
+
+    Attributes:
+        transport: Makes what is spoken to in place of a CLI's process; for tests.
+        init: The CLI's last account of itself.
+        permission_mode: The mode that the CLI is in.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Conversation:
         self._stale = False
         self._takes_more = False
         self._last_message = ""
+        self.transport: Callable[[], Transport] | None = None
         self.init: Frame = {}
         self.permission_mode = ""
 
@@ -102,7 +108,8 @@ class Conversation:
             return
         await self.disconnect()
         self._rest, self._failure, self._stale = Rest(), None, False
-        connection = Connection(self._take, self._ended, self._on_stderr)
+        transport = self.transport() if self.transport is not None else None
+        connection = Connection(self._take, self._ended, self._on_stderr, transport)
         self._connection = connection
         if self._memory.store is not None:
             self._meter.count_anew()  # of a session that comes from a store it has no counts
