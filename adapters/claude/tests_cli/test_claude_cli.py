@@ -983,3 +983,21 @@ async def test_the_store_alone_carries_a_conversation_on(
     assert [update.turn_usage.input_tokens for update in updates] == [100, 700, 10]
     assert [update.session_usage.input_tokens for update in updates] == [100, 800, 810]
     assert {"one", "two"} <= set(model.requests[1].texts())
+
+
+# --- hooks -------------------------------------------------------------------------------------
+
+
+async def test_hooks_that_are_allowed_are_said(recorder: Recorder, model: ScriptedModel) -> None:
+    """A project's hooks run once its settings are loaded; that they did stands in the stream."""
+    (recorder.workspace / ".claude").mkdir()
+    hooks = [{"hooks": [{"type": "command", "command": "echo hooked"}]}]
+    settings = {"hooks": {"UserPromptSubmit": hooks}}
+    (recorder.workspace / ".claude" / "settings.json").write_text(json.dumps(settings))
+    model.say(Reply("done"))
+    async with running(recorder, model, CLAUDE_SETTING_SOURCES="project") as adapter:
+        await recorder.turn(adapter, "go")
+    said = [one.data for one in recorder.of(events.Custom) if one.name == "claude.hook"]
+    assert [one["event"] for one in said] == ["hook_started", "hook_response"]
+    assert said[0]["hook_event"] == "UserPromptSubmit"
+    assert "hooked" in said[1]["output"]
