@@ -183,7 +183,10 @@ class ClaudeAdapter(Adapter):
             await conversation.send(content)
         elif desk.deferred_id:
             return await self._resume_deferred()
-        elif turn.input == Continue(cause="restart"):
+        elif turn.input == Continue(cause="restart") or (
+            # A process that died while it asked left no deferred call, but a turn to go on with.
+            turn.input == Continue(cause="answers") and self._memory.pending()
+        ):
             await self._restart()
         return True
 
