@@ -17,7 +17,7 @@ from test_claude_process import WAIT_SECONDS, until
 
 from runner_shell.client import GatewayClient, OpenRequest, SessionClient
 
-pytestmark = [pytest.mark.slow, pytest.mark.bounded]
+pytestmark = pytest.mark.slow
 
 RUNNER_SHELL = Path(sys.executable).with_name("runner-shell")
 
@@ -74,8 +74,15 @@ async def asked(session: SessionClient) -> OpenRequest:
     return request
 
 
-@pytest.mark.parametrize("killed", [False, True])
-@pytest.mark.parametrize("answer", ["allow", "deny"])
+@pytest.mark.parametrize(
+    ("answer", "killed"),
+    [
+        pytest.param("allow", True, marks=pytest.mark.bounded),
+        ("allow", False),
+        pytest.param("deny", False, marks=pytest.mark.bounded),
+        ("deny", True),
+    ],
+)
 async def test_a_permission_is_answered_between_two_processes(
     tmp_path: Path, killed: bool, answer: str
 ) -> None:
