@@ -79,6 +79,9 @@ canary: setup ## Run the Claude adapter's whole suite against another SDK (SDK=0
 			-e ".[gateway,testing]" -e adapters/claude "claude-agent-sdk==$(SDK)"
 	build/canary/bin/python -m pytest adapters/claude/tests adapters/claude/tests_cli
 
+record-claude: setup ## Record the frames of the real Claude Code anew, for the tests that play them back
+	$(BIN)/python adapters/claude/tests/record.py
+
 demo-claude: setup ## The real Claude Code mends a failing test, with a scripted model and no key
 	@$(BIN)/python docs/examples/claude_fix/demo.py
 

@@ -25,7 +25,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     Attributes:
         resume: A turn can go on in a next process, from what the adapter saved.
-        inject: A user message during a turn is folded into it.
+        inject: A user message during a turn may be folded into it; see `Adapter.inject`.
         defer: Questions can be left open over the end of a turn.
         commands: The command types that `handle` carries out, such as `adapter.call`.
     """
@@ -137,6 +137,16 @@ class Adapter(ABC):
             True where it was told and `turn` will return by itself; False to be cancelled.
         """
         del reason
+        return False
+
+    async def inject(self, message: UserMessage) -> bool:
+        """Fold a message into the running turn; asked only of adapters with `inject`.
+
+        Returns:
+            True where the framework has it: the turn deals with it, and it is never run again,
+            not even where this process dies. False: it becomes the next turn.
+        """
+        del message
         return False
 
     async def handle(self, command: Command | ReservedCommand) -> JSON:

@@ -86,12 +86,14 @@ class AcceptedCommand(Struct, kw_only=True):
         data: The command, encoded, without secrets.
         applying: Whether its effect had begun.
         queued: Whether it was answered, and is a turn that has not begun.
+        in_turn: Whether a turn ran when its effect began.
     """
 
     seq: int
     data: msgspec.Raw
     applying: bool = False
     queued: bool = False
+    in_turn: bool = False
 
 
 class KnownRequest(Struct, kw_only=True):
@@ -216,7 +218,9 @@ class Fold:
             TurnFinished: self._turn_finished,
             RequestOpened: self._request_opened,
             RequestClosed: self._request_closed,
-            CommandDone: lambda event, _: self._replied(event.command, done=True),
+            CommandDone: lambda event, _: self._replied(
+                event.command, done=True, result=event.result
+            ),
             CommandFailed: lambda event, _: self._replied(event.command, done=False),
         }
 
@@ -270,6 +274,7 @@ class Fold:
         accepted = self.now.commands.get(command)
         if accepted is not None:
             accepted.applying = True
+            accepted.in_turn = self.now.turn is not None
 
     def resume(self, cut: CutTurn | None) -> None:
         """A next process is to go on with this turn, or with none any more."""
@@ -319,12 +324,12 @@ class Fold:
 
     # --- commands ----------------------------------------------------------------------------
 
-    def _replied(self, command: str, *, done: bool) -> None:
+    def _replied(self, command: str, *, done: bool, result: JSON = None) -> None:
         accepted = self.now.commands.get(command)
         if accepted is None:
             return
         given = codec.decode_command(bytes(accepted.data)) if done else None
-        if isinstance(given, TurnStart):
+        if isinstance(given, TurnStart) and result is None:  # else it was folded into a turn
             accepted.queued = True
             return
         del self.now.commands[command]

@@ -28,7 +28,7 @@ class Command(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults
 
 
 class TurnStart(Command, frozen=True, kw_only=True, tag="turn.start"):
-    """Begin a turn with a user's message; during a turn it is queued.
+    """Begin a turn with a user's message; during a turn it is queued or, with `inject`, folded in.
 
     Attributes:
         content: A string, or a list of content blocks.

@@ -476,7 +476,10 @@ class ArtifactCreated(Event, frozen=True, kw_only=True, tag="artifact.created"):
 
 
 class CommandDone(Event, frozen=True, kw_only=True, tag="command.done"):
-    """A command was carried out; for `turn.start` that means queued.
+    """A command was carried out; for `turn.start` that means queued, or folded into a turn.
+
+    A message that the running turn has taken has `folded_into`, that turn's id, in its result; it
+    stands in the turn as a message of the role `user` with the command's id.
 
     Attributes:
         command: The command's id.

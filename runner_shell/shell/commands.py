@@ -19,6 +19,7 @@ from ..protocol.commands import (
     TurnStart,
 )
 from ..protocol.events import JSON, CommandDone, CommandFailed
+from .injection import Injection
 from .outcome import Verdict
 from .turns import Work
 
@@ -35,6 +36,7 @@ class CommandDesk:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._injection = Injection(runner)
         self._handling: set[asyncio.Task[None]] = set()
 
     def apply(self, received: CommandReceived, *, again: bool = False) -> None:
@@ -96,6 +98,28 @@ class CommandDesk:
             return
         self._runner.requests.supersede()
         message = UserMessage(content=command.content, attachments=command.attachments)
+        if self._injection.due:
+            self._keep(asyncio.ensure_future(self._inject(command, message)))
+        else:
+            self._queue(command, message)
+
+    async def _inject(self, command: TurnStart, message: UserMessage) -> None:
+        try:
+            turn = await self._injection.offer(command, message)
+        except asyncio.CancelledError:
+            self._fail(command, "interrupted", _DIED_IN_IT)
+            raise
+        except Exception as error:  # noqa: BLE001 — the plug-in's edge: it becomes the reply
+            self._fail(command, "failed", f"{type(error).__name__}: {error}")
+            return
+        if turn:
+            self._done(command, {"folded_into": turn})
+        elif self._runner.ending:
+            self._fail(command, "ending", _ENDING)
+        else:
+            self._queue(command, message)
+
+    def _queue(self, command: TurnStart, message: UserMessage) -> None:
         self._runner.agenda.add(Work(input=message, cause="message", command=command.id))
         self._done(command)
 
@@ -122,7 +146,9 @@ class CommandDesk:
         if self._runner.ending:
             self._fail(command, "ending", _ENDING)
             return
-        task = asyncio.ensure_future(self._handle(command))
+        self._keep(asyncio.ensure_future(self._handle(command)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._handling.add(task)
         task.add_done_callback(self._handling.discard)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from ..adapter.contract import Adapter, Ending
+from ..adapter.contract import Adapter, Ending, UserMessage
 from ..protocol.commands import Command, ReservedCommand
 from ..protocol.events import JSON
 from ..redaction import SecretRegistry
@@ -215,6 +215,10 @@ class AdapterHost:
     def interrupt(self, reason: str) -> asyncio.Future[bool]:
         """Start `Adapter.interrupt`, beside the running turn."""
         return self._beside(lambda: self._adapter.interrupt(reason))
+
+    async def inject(self, message: UserMessage) -> bool:
+        """`Adapter.inject`, beside the running turn."""
+        return bool(await self._beside(lambda: self._adapter.inject(message)))
 
     async def handle(self, command: Command | ReservedCommand) -> JSON:
         """`Adapter.handle`, beside the running turn; what JSON cannot hold is a `TypeError`."""

@@ -64,6 +64,7 @@ class Restart:
         self._applying = {
             id for id, one in self.found.commands.items() if one.applying and not one.queued
         }
+        self._in_turn = {id for id in self._applying if self.found.commands[id].in_turn}
         self.refused_to_resume = False
 
     @property
@@ -102,6 +103,7 @@ class Restart:
         self.found = found
         self._pending.clear()
         self._applying.clear()
+        self._in_turn.clear()
 
     def decide(self, *, can_resume: bool) -> Policy:
         """What is done with a turn that was cut off."""
@@ -180,8 +182,12 @@ class Restart:
                 works.append(Work(input=message, cause="message", command=id))
         return works
 
-    def commands(self) -> list[CommandReceived | str]:
+    def commands(self, *, injects: bool = False) -> list[CommandReceived | str]:
         """What is to be applied; an id alone: its effect had begun and cannot begin again.
+
+        Args:
+            injects: Whether the adapter takes messages into a running turn: then one that was
+                offered may have been taken.
 
         Source: "idempotent commands run again, `turn.start` too if no `turn.started` was
         journaled, others reply `command.failed{interrupted}`".
@@ -190,6 +196,9 @@ class Restart:
         for received in self._pending:
             command = received.command
             begun = command.id in self._applying
+            if injects and isinstance(command, TurnStart) and command.id in self._in_turn:
+                todo.append(command.id)
+                continue
             if isinstance(command, TurnInterrupt) and self.found.turn is not None:
                 continue  # done by the turn's ending; `answered` says so
             if begun and not isinstance(command, _IDEMPOTENT) and not received.problem:

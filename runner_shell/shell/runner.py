@@ -24,6 +24,7 @@ from ..journal import Journal, MemoryJournal
 from ..link.effects import Welcomed
 from ..link.runner import LinkSettings, RunnerLink
 from ..link.states import RunnerState
+from ..protocol import codec
 from ..protocol.events import Event, Usage
 from ..redaction import Redactor, SecretRegistry
 from ..transport.driver import Dial
@@ -167,6 +168,11 @@ class Runner:
         return self.turns.current
 
     @property
+    def takes_messages(self) -> bool:
+        """Whether a message could be folded into the running turn: none waits before it."""
+        return self.turns.takes_messages and not self.agenda
+
+    @property
     def ending(self) -> bool:
         """Whether the session is on its way out and begins nothing new."""
         return self._finishing or self.stopping.is_ordered
@@ -189,6 +195,10 @@ class Runner:
         """An event of the shell's own, in the running turn if there is one."""
         self.opening.announce_first()
         self.outlet.say(event, self.turns.current)
+
+    def tell(self, event: Event) -> None:
+        """An event of the running turn that could as well be the adapter's."""
+        self.outlet.emitted(codec.encode_payload(event), self.turns.current)
 
     def status(self) -> Status:
         """How it stands now, for whoever asks from outside."""

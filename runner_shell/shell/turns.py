@@ -111,6 +111,11 @@ class Turns:
             self._interrupted.set_result(reason)
         return True
 
+    @property
+    def takes_messages(self) -> bool:
+        """Whether a turn runs that nobody has told to end."""
+        return bool(self.current) and not (self._interrupted.done() or self._stopped.done())
+
     async def run(self, id: str, work: Work, requests: RequestBook) -> Done:
         """Run a turn; when this returns, its ending is written."""
         turn = Turn(id, work.input, self._host.port)

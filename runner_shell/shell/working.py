@@ -97,7 +97,7 @@ class Working:
         elif found.answers_due:
             self.on_late_answer()
         self._agenda.extend(restart.queued())
-        for todo in restart.commands():
+        for todo in restart.commands(injects=self._runner.capabilities.inject):
             if isinstance(todo, str):
                 self._runner.desk.give_up(todo)
             else:

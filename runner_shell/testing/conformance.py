@@ -279,6 +279,28 @@ class AdapterConformance:
         played = self._play(scenario, prompt=self.runs_long)
         _report(played.findings + _expect_outcome(played, "stopped", "runs_long", exit_code=130))
 
+    def test_a_message_during_a_turn_is_folded_in_or_queued(self) -> None:
+        """It never vanishes and never runs twice: the reply says where it went, and it holds."""
+        can = bool(self._make().capabilities.inject)
+
+        async def scenario(session: HostedSession) -> None:
+            await _begun(session)
+            id = await session.send("turn.start", content=self.says)
+            reply = await session.wait_for("command.done", command=id)
+            folded = reply.get("result") is not None
+            assert can or not folded, "a message was folded in without the capability `inject`"
+            await self._interrupt(session, ("interrupted",))
+            if folded:
+                await session.send("turn.start", content=self.says)
+            finished = await session.wait_for("turn.finished", 2)
+            assert finished["outcome"] == "completed", f"the next turn is {_ending(finished)}"
+            await session.send("session.end")
+            await session.end()
+            begun = [turn.get("command") for turn in session.of_type("turn.started")]
+            assert begun.count(id) == (not folded), f"the turns were begun by {begun}"
+
+        _report(self._play(scenario, prompt=self.runs_long, interactive=True).findings)
+
     # --- failures ----------------------------------------------------------------------------
 
     def test_a_failure_is_told_as_one(self) -> None:
@@ -460,6 +482,7 @@ SCENARIO_TESTS = {
         "test_an_interrupt_ends_the_turn_in_time",
         "test_cancellation_is_passed_on",
         "test_a_stop_ends_the_session_in_time",
+        "test_a_message_during_a_turn_is_folded_in_or_queued",
     ),
     "asks": (
         "test_an_answered_question_lets_the_turn_complete",

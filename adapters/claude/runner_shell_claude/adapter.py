@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from runner_shell import (
 )
 from runner_shell import commands as told
 
-from . import commands, inputs, options
+from . import commands, in_process, inputs, options
 from .connection import Connection
 from .conversation import Conversation
 from .mcp import load_servers
 from .memory import Memory
 from .preflight import preflight
 from .questions import RULES, Desk, denying_settings
+from .runner_tools import ASK, SERVER, RunnerTools
+from .runner_tools import RULES as OWN_RULES
 from .sdk import versions
 from .settings import ClaudeSettings
 
@@ -50,8 +53,9 @@ class ClaudeAdapter(Adapter):
     name = "claude"
     capabilities = Capabilities(
         resume=True,
+        inject=True,
         defer=True,
-        commands=frozenset({"adapter.call", "files.rewind", "settings.update"}),
+        commands=frozenset({"adapter.call", "files.rewind", "settings.update", "state.fork"}),
     )
     Settings = ClaudeSettings
 
@@ -59,13 +63,19 @@ class ClaudeAdapter(Adapter):
 
     def __init__(self, settings: ClaudeSettings) -> None:
         super().__init__(settings)
-        if settings.policy != "defer":
-            # Each session says truly what it can; the contract has it per class only.
-            self.capabilities = replace(self.capabilities, defer=False)  # type: ignore[misc]
+        # Each session says truly what it can; the contract has it per class only. A turn that a
+        # deferred call ends has no room for another message.
+        defers = settings.policy == "defer"
+        lacking = frozenset() if settings.keeps_checkpoints else frozenset({"files.rewind"})
+        can = self.capabilities.commands - lacking
+        self.capabilities = replace(  # type: ignore[misc]
+            self.capabilities, defer=defers, inject=not defers, commands=can
+        )
         self._session: Session
         self._memory: Memory
         self._conversation: Conversation
         self._desk: Desk
+        self._tools: RunnerTools
         self._servers: dict[str, Any] = {}
         self._denied: tuple[dict[str, Any], str] | None = None
         self._opened = False
@@ -85,13 +95,19 @@ class ClaudeAdapter(Adapter):
         """
         self.settings.check()
         self._session = session
-        self._memory = Memory(session)
+        self._memory = Memory(session, in_store=self.settings.transcripts == "store")
         self._memory.directory.mkdir(mode=0o700, exist_ok=True)
         self._servers = load_servers(self.settings, session.workspace.path, os.environ)
+        self._servers |= in_process.load(self.settings.mcp_servers)
         self._conversation = Conversation(
             session, self._memory, self._options, self.settings.start_seconds
         )
         self._desk = Desk(session, self.settings, self._permission_mode, self._called_with)
+        self._tools = RunnerTools(
+            session, self._conversation.say, self.settings.policy, self.settings.answer_seconds
+        )
+        if self.settings.runner_tools:
+            self._servers[SERVER] = self._tools.server()
         self._opened = True
         options.check(self.settings)
 
@@ -121,6 +137,16 @@ class ClaudeAdapter(Adapter):
     async def interrupt(self, reason: str) -> bool:
         """Tell the CLI, in the middle of whatever it does."""
         return await self._conversation.interrupt(reason)
+
+    async def inject(self, message: UserMessage) -> bool:
+        """Send a message into the running turn, once the CLI works on it."""
+        conversation = self._conversation
+        if not conversation.takes_more:
+            return False
+        content = inputs.content(message, self._session.workspace.path)
+        with suppress(AgentFailed):  # a CLI that just died is sent it again, if the turn goes on
+            await conversation.add(content)
+        return True
 
     async def handle(self, command: told.Command | told.ReservedCommand) -> events.JSON:
         """Carry out `settings.update`, `files.rewind` and `adapter.call`."""
@@ -157,7 +183,10 @@ class ClaudeAdapter(Adapter):
             await conversation.send(content)
         elif desk.deferred_id:
             return await self._resume_deferred()
-        elif turn.input == Continue(cause="restart"):
+        elif turn.input == Continue(cause="restart") or (
+            # A process that died while it asked left no deferred call, but a turn to go on with.
+            turn.input == Continue(cause="answers") and self._memory.pending()
+        ):
             await self._restart()
         return True
 
@@ -177,15 +206,23 @@ class ClaudeAdapter(Adapter):
 
     async def _restart(self) -> None:
         """An earlier process died in this turn: say its message, or go on after it."""
-        conversation = self._conversation
         pending = self._memory.pending()
-        await conversation.connect()
-        if pending is not None and not self._memory.knows(pending["uuid"]):
-            await conversation.send(pending["message"]["content"], id=pending["uuid"])
-        elif self._memory.has_transcript:
+        await self._conversation.connect()
+        if not self._memory.has_transcript and not pending:
+            raise AgentFailed("the conversation's transcript is gone", code="state_lost")
+        await self._go_on(pending)
+
+    async def _go_on(self, pending: list[dict[str, Any]]) -> None:
+        """Say what the conversation does not know, after a word to go on where it knows some."""
+        conversation = self._conversation
+        unknown = [one for one in pending if not self._memory.knows(one["uuid"])]
+        if not pending or unknown != pending:
             await conversation.send(GO_ON)
         else:
-            raise AgentFailed("the conversation's transcript is gone", code="state_lost")
+            first = unknown.pop(0)
+            await conversation.send(first["message"]["content"], id=first["uuid"])
+        for one in unknown:
+            await conversation.add(one["message"]["content"], id=one["uuid"])
 
     async def _to_rest(self) -> None:
         """Go on to the rest, over one death of the CLI in which no tool was at work."""
@@ -198,8 +235,9 @@ class ClaudeAdapter(Adapter):
             conversation.say(*conversation.translator.close(cancelled=True))
             message = f"{failure}. The conversation goes on in a new one"
             conversation.say(events.Warning_(code="cli_restarted", message=message))
+            pending = self._memory.pending()
             await conversation.connect()
-            await conversation.send(GO_ON)
+            await self._go_on(pending)
             await conversation.to_rest()
 
     # --- what the CLI is started with ----------------------------------------------------------
@@ -209,6 +247,8 @@ class ClaudeAdapter(Adapter):
         more: dict[str, Any] = {}
         if self._denied is not None:
             more["settings"] = denying_settings(*self._denied)
+        if self._memory.store is not None:
+            more |= {"session_store": self._memory.store, "session_store_flush": "eager"}
         return options.build(
             self.settings,
             workspace=self._session.workspace.path,
@@ -217,7 +257,8 @@ class ClaudeAdapter(Adapter):
             mark=connection.environment,
             session=self._memory.id,
             resume=resume,
-            rules=self._session.state.get(RULES, []),
+            fork=self._memory.forked,
+            rules=[*self._session.state.get(RULES, []), *self._own_rules()],
             permission_mode=changed.get("permission_mode", ""),
             model=changed.get("model", ""),
             add_dirs=changed.get("add_dirs", ()),
@@ -228,6 +269,9 @@ class ClaudeAdapter(Adapter):
             **more,
         )
 
+    def _own_rules(self) -> tuple[str, ...]:
+        return OWN_RULES if self.settings.runner_tools else ()
+
     async def _can_use_tool(self, name: str, input: dict[str, Any], context: Any) -> Any:
         await self._conversation.in_turn()
         return await self._desk.can_use_tool(name, input, context)
@@ -237,6 +281,8 @@ class ClaudeAdapter(Adapter):
         await self._conversation.in_turn()
         await self._conversation.without_pressure()
         name, input = str(said.get("tool_name", "")), dict(said.get("tool_input") or {})
+        if name == ASK:
+            self._tools.called(call or "", input)
         return await self._desk.before_tool(name, input, call or "")
 
     def _permission_mode(self) -> str:

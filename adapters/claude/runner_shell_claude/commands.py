@@ -33,6 +33,8 @@ async def handle(
             return await _update(settings, conversation, memory)
         case told.FilesRewind(turn=turn):
             return await _rewind(turn, conversation, memory)
+        case told.StateFork():
+            return await _fork(command, conversation, memory)
         case told.AdapterCall(method=method, params=params) if method in _METHODS:
             return await _METHODS[method](conversation, params if params is not None else {})
         case told.AdapterCall(method=method):
@@ -85,6 +87,27 @@ async def _rewind(turn: str, conversation: Conversation, memory: Memory) -> even
     await conversation.connect()
     await conversation.client.rewind_files(message)
     return {"turn": turn, "message": message}
+
+
+# --- forks -----------------------------------------------------------------------------------
+
+
+async def _fork(command: told.StateFork, conversation: Conversation, memory: Memory) -> events.JSON:
+    if command.values is not None or command.as_node or command.run:
+        raise NotSupported(
+            "claude forks at the end of a turn; it takes no values, and runs nothing"
+        )
+    if not conversation.at_rest:
+        raise AgentFailed("the agent works; interrupt it first", code="busy")
+    if memory.waits:
+        raise AgentFailed("a permission is open; answer it first", code="busy")
+    at = memory.end_of(command.checkpoint) if command.checkpoint else ""
+    if at is None:
+        raise ValueError(f"no end is known of the turn {command.checkpoint!r}")
+    if not memory.has_transcript:
+        raise ValueError("there is no conversation yet")
+    await conversation.disconnect()
+    return {"session": memory.fork(at), "checkpoint": command.checkpoint}
 
 
 # --- the SDK's extras ------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from claude_agent_sdk import (
     CLIJSONDecodeError,
     CLINotFoundError,
     ProcessError,
+    Transport,
 )
 
 from runner_shell import AgentFailed, ConfigurationError
@@ -43,6 +44,7 @@ class Connection:
         on_frame: Called with every frame; must not block.
         on_end: Called once when the CLI is gone, with why, or None where it went in peace.
         on_stderr: Called with every line of its stderr.
+        transport: In place of a process: what speaks the CLI's protocol.
 
     Attributes:
         mark: Names its process tree.
@@ -53,11 +55,13 @@ class Connection:
         on_frame: Callable[[Frame], None],
         on_end: Callable[[AgentFailed | None], None],
         on_stderr: Callable[[str], None],
+        transport: Transport | None = None,
     ) -> None:
         self.mark = uuid.uuid4().hex
         self._on_frame = on_frame
         self._on_end = on_end
         self._on_stderr = on_stderr
+        self._transport = transport
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._client: ClaudeSDKClient | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -87,7 +91,7 @@ class Connection:
             ConfigurationError: There is no CLI.
             AgentFailed: It did not start (`cli_crashed`, `cli_start_timeout`, …).
         """
-        self._client = ClaudeSDKClient(options)
+        self._client = ClaudeSDKClient(options, self._transport)
         try:
             await self._connect(self._client, seconds)
         except CLINotFoundError as error:

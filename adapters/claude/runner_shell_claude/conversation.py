@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKError
+from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKError, Transport
 
 from runner_shell import AgentFailed, Ending, Session, Turn, TurnOver, events
 
@@ -42,6 +42,11 @@ class Conversation:
         memory: What is durable of it.
         build: Makes the options of a start; told the connection, and whether to resume.
         start_seconds: How long a start may take.
+
+    Attributes:
+        transport: Makes what is spoken to in place of a CLI's process; for tests.
+        init: The CLI's last account of itself.
+        permission_mode: The mode that the CLI is in.
     """
 
     def __init__(
@@ -64,6 +69,9 @@ class Conversation:
         self._pressure: Awaitable[None] | None = None
         self._interrupted: str | None = None
         self._stale = False
+        self._takes_more = False
+        self._last_message = ""
+        self.transport: Callable[[], Transport] | None = None
         self.init: Frame = {}
         self.permission_mode = ""
 
@@ -100,8 +108,11 @@ class Conversation:
             return
         await self.disconnect()
         self._rest, self._failure, self._stale = Rest(), None, False
-        connection = Connection(self._take, self._ended, self._on_stderr)
+        transport = self.transport() if self.transport is not None else None
+        connection = Connection(self._take, self._ended, self._on_stderr, transport)
         self._connection = connection
+        if self._memory.store is not None:
+            self._meter.count_anew()  # of a session that comes from a store it has no counts
         options = self._build(connection, self._memory.has_transcript)
         await connection.open(options, self._start_seconds)
 
@@ -131,7 +142,25 @@ class Conversation:
         self._memory.sending(self._turn.id, message)
         self._rest.sent(message["uuid"])
         await self._connection.send(message)
+        self._takes_more = True
         return str(message["uuid"])
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether a message can be sent into the turn: it has begun, and neither ends nor must."""
+        return self._takes_more and self.connected and self._interrupted is None
+
+    async def add(self, content: Any, *, id: str = "") -> None:
+        """Send a message into the turn that runs; the turn ends only once it is dealt with.
+
+        Raises:
+            AgentFailed: The CLI is gone; a turn that goes on sends it again.
+        """
+        assert self._connection is not None, "a turn runs"
+        message = user_message(content, id)
+        self._memory.adding(message)
+        self._rest.sent(message["uuid"])
+        await self._connection.send(message)
 
     def expect_deferred(self) -> None:
         """A deferred call goes on by itself, now that its session is resumed."""
@@ -148,6 +177,7 @@ class Conversation:
                 raise self._failure
             self._news.clear()
             await self._news.wait()
+        self._takes_more = False
 
     def ending(self) -> Found:
         """How the turn ended, now that the CLI is at rest."""
@@ -162,6 +192,8 @@ class Conversation:
         """Say what is left to say of the turn, and give its ending."""
         waiting = found.outcome == "waiting"
         cancelled = found.outcome not in ("completed", "waiting")
+        if self._turn is not None and self._last_message:
+            self._memory.ended(self._turn.id, self._last_message)
         self.say(*self.translator.close(cancelled=cancelled, keep_calls=waiting))
         if waiting:
             calls = {id: call.scope for id, call in self.translator.calls.items()}
@@ -175,6 +207,7 @@ class Conversation:
     def leave(self) -> None:
         """The turn is over, however: frames are kept for the next."""
         self._turn = None
+        self._takes_more = False
         self._in_turn.clear()
 
     @property
@@ -204,8 +237,19 @@ class Conversation:
                 for task in self.translator.running_tasks():
                     await client.stop_task(task)
                 await client.interrupt()
+                await self._interrupt_what_follows(client)
                 return True
         return False
+
+    async def _interrupt_what_follows(self, client: Any) -> None:
+        """What was sent into the turn and not taken up begins when the turn before is aborted."""
+        while self._rest.waiting and not self._rest.at_rest and self._failure is None:
+            begun = len(self._rest.begun)
+            while self._rest.waiting and len(self._rest.begun) == begun and not self._failure:
+                self._news.clear()
+                await self._news.wait()
+            if self._rest.waiting:
+                await client.interrupt()
 
     async def in_turn(self) -> None:
         """Wait until a turn runs: what the CLI asks between turns is asked in the next."""
@@ -244,6 +288,8 @@ class Conversation:
                 self.permission_mode = str(frame.get("permissionMode") or "")
             case {"type": "system", "subtype": "status", "permissionMode": str(mode)}:
                 self.permission_mode = mode
+            case {"type": "assistant" | "user", "uuid": str(id), "parent_tool_use_id": None}:
+                self._last_message = id
             case {"type": "conversation_reset", "new_conversation_id": str(id)}:
                 self._memory.id = id
                 self._meter.reset()

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from runner_shell import Session, events
 
+from .store import DirectoryStore
 from .usage import Total
 
 SESSION = "claude.session"
 USAGE = "claude.usage"
 OPEN_CALLS = "claude.open_calls"
 TURNS = "claude.turns"
+ENDS = "claude.ends"
+FORK = "claude.fork"
 CHANGED = "claude.changed"
 
 TURNS_KEPT = 100
-"""For so many turns the message that began them is known, for `files.rewind`."""
+"""For so many turns it is known how they began, for `files.rewind`, and ended, for `state.fork`."""
 
 _PENDING_FILE = "pending.json"
 
@@ -34,14 +38,18 @@ class Memory:
 
     Args:
         session: The shell's session.
+        in_store: Whether its transcript is kept in the store, not in the CLI's own directory.
 
     Attributes:
         directory: The CLI's own directory, inside the state directory.
+        store: Keeps the transcript, or None.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, in_store: bool = False) -> None:
         self._session = session
         self.directory = session.state_dir / "claude"
+        self._transcripts = session.state_dir / "claude-transcripts"
+        self.store = DirectoryStore(self._transcripts) if in_store else None
 
     @property
     def id(self) -> str:
@@ -57,12 +65,47 @@ class Memory:
     @property
     def has_transcript(self) -> bool:
         """Whether the CLI has written that session down, so that it can be resumed."""
-        return any(self.directory.glob(f"projects/*/{self.id}.jsonl"))
+        return any(self._transcript())
 
     def knows(self, message: str) -> bool:
         """Whether a message, by its id, stands in the transcript."""
-        found = self.directory.glob(f"projects/*/{self.id}.jsonl")
+        found = self._transcript()
         return any(f'"{message}"' in path.read_text(encoding="utf-8") for path in found)
+
+    def _transcript(self) -> Iterator[Path]:
+        if self.store is not None:
+            return self._transcripts.glob(f"*/{self.id}/main.jsonl")
+        return self.directory.glob(f"projects/*/{self.id}.jsonl")
+
+    # --- forks -------------------------------------------------------------------------------
+
+    def ended(self, turn: str, last: str) -> None:
+        """A turn ended with this message."""
+        ends = self._session.state.get(ENDS, {}) | {turn: last}
+        self._session.state[ENDS] = dict(list(ends.items())[-TURNS_KEPT:])
+
+    def end_of(self, turn: str) -> str | None:
+        """The id of the last message of a turn."""
+        found = self._session.state.get(ENDS, {}).get(turn)
+        return str(found) if found else None
+
+    def fork(self, at: str) -> str:
+        """From the next start on the session is another one, a fork of this; returns its id.
+
+        Args:
+            at: The last message that it is to know, or empty for all.
+        """
+        self._session.state[FORK] = {"from": self.id, "at": at}
+        self.id = str(uuid.uuid4())
+        return self.id
+
+    @property
+    def forked(self) -> tuple[str, str] | None:
+        """Of what the session is a fork, until it has a transcript: an id, and the last message."""
+        found = self._session.state.get(FORK)
+        if found is None or self.has_transcript:
+            return None
+        return str(found["from"]), str(found["at"])
 
     # --- usage -------------------------------------------------------------------------------
 
@@ -75,6 +118,11 @@ class Memory:
     @usage.setter
     def usage(self, total: Total) -> None:
         self._session.state[USAGE] = msgspec.to_builtins(total)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call is deferred."""
+        return bool(self._session.state.get(OPEN_CALLS))
 
     # --- calls that are open over a `waiting` end ----------------------------------------------
 
@@ -94,15 +142,22 @@ class Memory:
         """A message is about to be sent: it is known now, should this process die of it."""
         turns = self._session.state.get(TURNS, {}) | {turn: message["uuid"]}
         self._session.state[TURNS] = dict(list(turns.items())[-TURNS_KEPT:])
-        (self.directory / _PENDING_FILE).write_text(json.dumps(message), encoding="utf-8")
+        self._keep([message])
 
-    def pending(self) -> dict[str, Any] | None:
-        """The message that was under way when an earlier process died."""
+    def adding(self, message: dict[str, Any]) -> None:
+        """A message is about to be sent into the turn that runs."""
+        self._keep([*self.pending(), message])
+
+    def _keep(self, messages: list[dict[str, Any]]) -> None:
+        (self.directory / _PENDING_FILE).write_text(json.dumps(messages), encoding="utf-8")
+
+    def pending(self) -> list[dict[str, Any]]:
+        """The messages of the turn that has no ending yet, in order."""
         try:
             text = (self.directory / _PENDING_FILE).read_text(encoding="utf-8")
         except FileNotFoundError:
-            return None
-        found: dict[str, Any] = json.loads(text)
+            return []
+        found: list[dict[str, Any]] = json.loads(text)
         return found
 
     def sent(self) -> None:

@@ -35,7 +35,10 @@ DENIED_OPTIONS = frozenset(
         "permission_prompt_tool_name",
         "resume",
         "session_id",
+        "resume_drops_turn",
+        "resume_session_at",
         "session_store",
+        "session_store_flush",
         "setting_sources",
         "settings",
         "stderr",
@@ -59,7 +62,7 @@ def build(
     mark: Mapping[str, str],
     session: str,
     resume: bool,
-    fork_from: str = "",
+    fork: tuple[str, str] | None = None,
     rules: Sequence[str] = (),
     permission_mode: str = "",
     model: str = "",
@@ -77,7 +80,7 @@ def build(
         mark: What marks the CLI's process tree.
         session: The SDK's id of the session.
         resume: Whether that session exists already.
-        fork_from: Begin it as a fork of this one.
+        fork: Begin it as a fork of this one, up to this message or, where empty, whole.
         rules: More permission rules that allow: what a person allowed always.
         permission_mode: The mode, where it was changed since.
         model: The model, where it was changed since.
@@ -110,15 +113,16 @@ def build(
         "add_dirs": [*settings.add_dirs, *add_dirs],
         "mcp_servers": dict(mcp_servers or {}),
         "strict_mcp_config": True,
-        "enable_file_checkpointing": settings.file_checkpoints,
+        "enable_file_checkpointing": settings.keeps_checkpoints,
         "include_partial_messages": True,
         "include_hook_events": settings.hook_events,
         "forward_subagent_text": True,
         "max_buffer_size": MAX_FRAME_BYTES,
         "cli_path": _cli(settings, config_dir, environ),
     }
-    if fork_from:
-        given |= {"resume": fork_from, "fork_session": True, "session_id": session}
+    if fork is not None:
+        given |= {"resume": fork[0], "fork_session": True, "session_id": session}
+        given["resume_session_at"] = fork[1] or None
     else:
         given |= {"resume" if resume else "session_id": session}
     return ClaudeAgentOptions(**(given | _more(settings.options) | callbacks))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner_shell import ConfigurationError
 
-from . import options
+from . import in_process, options
 from .mcp import load_servers
 from .settings import ClaudeSettings
 
@@ -27,6 +27,7 @@ def preflight(
     """
     yield from _of(settings.check)
     yield from _of(lambda: load_servers(settings, workspace, environ))
+    yield from _of(lambda: in_process.load(settings.mcp_servers))
     yield from _of(lambda: options.check(settings))
     yield from _access(settings, environ)
     yield from _root(settings, environ)

@@ -26,9 +26,11 @@ from claude_agent_sdk import (
 from runner_shell import Answer, Session, events
 
 from . import requests
+from .runner_tools import RULES as OWN_RULES
 from .settings import ClaudeSettings
 
 DEFERRED = "claude.deferred"
+ASKED = "claude.asked"
 """Durable: the call that waits for an answer, `{"id", "name", "input"}`."""
 
 RULES = "claude.rules"
@@ -40,6 +42,7 @@ ANOTHER_WAITS = (
 
 _READS = frozenset(
     {
+        *OWN_RULES,
         "BashOutput",
         "EnterPlanMode",
         "Glob",
@@ -166,9 +169,23 @@ class Desk:
             default=_default(name, self._settings.policy),
             timeout_seconds=self._settings.answer_seconds,
         )
-        if may_defer:
-            return await self._session.ask(request, key=key, may_defer=True)
-        return await self._session.ask(request, key=key)
+        digest = _digest(name, input)
+        key = self._asked(digest, key)
+        answer = await (
+            self._session.ask(request, key=key, may_defer=True)
+            if may_defer
+            else self._session.ask(request, key=key)
+        )
+        if answer is not None:
+            self._session.state[ASKED] = _without(self._session.state.get(ASKED, {}), digest)
+        return answer
+
+    def _asked(self, digest: str, key: str) -> str:
+        """The question's key; that of the same call, where a process died while it was asked."""
+        asked = self._session.state.get(ASKED, {})
+        if digest not in asked:
+            self._session.state[ASKED] = asked | {digest: key}
+        return str(asked.get(digest, key))
 
     def _by_policy(self, name: str) -> requests.PermissionResult | None:
         """What the policy decides without asking anybody."""
@@ -224,6 +241,10 @@ def denying_settings(call: Mapping[str, Any], message: str) -> str:
 def _digest(name: str, input: Mapping[str, Any]) -> str:
     encoded = json.dumps([name, input], sort_keys=True).encode()
     return hashlib.sha256(encoded).hexdigest()[:24]
+
+
+def _without(asked: Mapping[str, str], digest: str) -> dict[str, str]:
+    return {one: key for one, key in asked.items() if one != digest}
 
 
 def _default(name: str, policy: str) -> events.JSON:

@@ -78,8 +78,13 @@ class ClaudeSettings(AdapterSettings):
         mcp_config: A file with MCP servers, or the JSON itself.
         mcp_allow_workspace: Take such a file from the workspace.
         mcp_variables: The variables that an MCP configuration may refer to.
+        mcp_servers: MCP servers that run in the runner's process, by the name of an entry point
+            or as `name=package.module:attribute`.
+        runner_tools: Give Claude the tools `artifact` and `ask`.
         pass_environment: More variables that the CLI and its tools are to have.
         file_checkpoints: Keep the files' earlier states, for `files.rewind`.
+        transcripts: Where the conversation is kept: in Claude Code's own `files`, or in the
+            `store` of this adapter, which the SDK cannot combine with file checkpoints.
         hook_events: Say what hooks do.
         cli: The CLI to run in place of the bundled one.
         start_seconds: How long the CLI may take to start.
@@ -127,14 +132,24 @@ class ClaudeSettings(AdapterSettings):
         default=False, validation_alias=_named("CLAUDE_ALLOW_WORKSPACE_MCP")
     )
     mcp_variables: Names = Field(default=(), validation_alias=_named("CLAUDE_MCP_VARIABLES"))
+    mcp_servers: Names = Field(default=(), validation_alias=_named("CLAUDE_MCP_SERVERS"))
+    runner_tools: bool = Field(default=True, validation_alias=_named("CLAUDE_RUNNER_TOOLS"))
     pass_environment: Names = Field(default=(), validation_alias=_named("CLAUDE_PASS_ENVIRONMENT"))
     file_checkpoints: bool = Field(default=True, validation_alias=_named("CLAUDE_FILE_CHECKPOINTS"))
+    transcripts: Literal["files", "store"] = Field(
+        default="files", validation_alias=_named("CLAUDE_TRANSCRIPTS")
+    )
     hook_events: bool = Field(default=True, validation_alias=_named("CLAUDE_HOOK_EVENTS"))
     cli: Path | None = Field(default=None, validation_alias=_named("CLAUDE_CLI"))
     start_seconds: float = Field(
         default=60.0, gt=0, validation_alias=_named("CLAUDE_START_SECONDS")
     )
     options: dict[str, Any] = Field(default_factory=dict, validation_alias=_named("CLAUDE_OPTIONS"))
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether files can be rewound."""
+        return self.file_checkpoints and self.transcripts == "files"
 
     def warnings(self) -> list[tuple[str, str]]:
         """What is set and cannot be honoured, by code."""
@@ -150,6 +165,12 @@ class ClaudeSettings(AdapterSettings):
             ConfigurationError: Every problem, with what would be right.
         """
         problems = []
+        asked_for = self.file_checkpoints and "file_checkpoints" in self.model_fields_set
+        if self.transcripts == "store" and asked_for:
+            problems.append(
+                "CLAUDE_FILE_CHECKPOINTS is on, which the SDK cannot combine with "
+                "CLAUDE_TRANSCRIPTS=store: leave one of them out"
+            )
         if self.cli is not None and not self.cli.is_file():
             problems.append(f"CLAUDE_CLI is '{self.cli}', where there is no file")
         if self.system_prompt_replaces and not self.system_prompt:

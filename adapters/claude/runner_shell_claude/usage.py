@@ -39,6 +39,7 @@ class Meter:
     def __init__(self, total: Total | None = None) -> None:
         self.total = total or Total()
         self._base = self.total
+        self._before = Total()
 
     def begin(self) -> None:
         """A turn begins: what is counted from here on is its own."""
@@ -47,7 +48,11 @@ class Meter:
     def reset(self) -> None:
         """The conversation was reset, and the CLI counts from nothing."""
         self._base = _minus(Total(), self.turn)
-        self.total = Total()
+        self.total = self._before = Total()
+
+    def count_anew(self) -> None:
+        """A CLI begins that knows nothing of what the session used before it."""
+        self._before = self.total
 
     def receive(self, result: Frame) -> bool:
         """Take a result's counts; False where it has none."""
@@ -55,10 +60,12 @@ class Meter:
         if not isinstance(models, Mapping) or not models:
             return False
         cost = result.get("total_cost_usd")
-        self.total = Total(
+        before = self._before
+        counted = Total(
             {str(name): _of_model(counts) for name, counts in models.items()},
-            float(cost) if isinstance(cost, int | float) else self.total.cost_usd,
+            float(cost) if isinstance(cost, int | float) else self.total.cost_usd - before.cost_usd,
         )
+        self.total = _minus(counted, _minus(Total(), before)) if before.by_model else counted
         return True
 
     @property

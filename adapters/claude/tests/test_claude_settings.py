@@ -254,3 +254,13 @@ def test_preflight_names_what_would_not_work(
     """Keys, providers, servers and options are looked at before anything runs."""
     problems = list(preflight(settings(**given), tmp_path, environ))
     assert [problem.split(" ")[0].rstrip(":") for problem in problems] == ([named] if named else [])
+
+
+def test_a_store_and_file_checkpoints_are_not_both() -> None:
+    """The SDK refuses them together: who asks for both is told, who asks for one has it."""
+    both = {"CLAUDE_TRANSCRIPTS": "store", "CLAUDE_FILE_CHECKPOINTS": "1"}
+    with pytest.raises(ConfigurationError, match="CLAUDE_TRANSCRIPTS=store"):
+        ClaudeSettings.from_environment(both).check()
+    settings = ClaudeSettings.from_environment({"CLAUDE_TRANSCRIPTS": "store"})
+    settings.check()
+    assert not settings.keeps_checkpoints

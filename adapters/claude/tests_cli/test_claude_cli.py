@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -774,7 +775,10 @@ server.run("stdio")
 async def test_a_tool_of_an_mcp_server(
     recorder: Recorder, model: ScriptedModel, tmp_path: Path
 ) -> None:
-    """A stdio server from a configuration outside of the workspace is started and its tool runs."""
+    """A stdio server from a configuration outside of the workspace is started and its tool runs.
+
+    Switched off and connected anew, it is there again.
+    """
     (tmp_path / "server.py").write_text(MCP_SERVER)
     server = {"command": "${PYTHON}", "args": [str(tmp_path / "server.py")]}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"house": server}}))
@@ -788,10 +792,212 @@ async def test_a_tool_of_an_mcp_server(
         model.say(Reply(tools=[ToolUse("mcp__house__colour", {"of": "door"})]), Reply("done"))
         async with running(recorder, model, **more) as adapter:
             await recorder.turn(adapter, "which colour?")
+            house: Any = {"server": "house"}
+            for enabled in (False, True):
+                params = house | {"enabled": enabled}
+                await adapter.handle(told.AdapterCall(id="c", method="mcp_toggle", params=params))
+            await adapter.handle(told.AdapterCall(id="c", method="mcp_reconnect", params=house))
             status = await adapter.handle(told.AdapterCall(id="c1", method="mcp_status"))
     finally:
         del os.environ["PYTHON"]
-    assert [(one["name"], one["status"]) for one in status] == [("house", "connected")]
-    assert "config" not in status[0]
+    assert ("house", "connected") in [(one["name"], one["status"]) for one in status]
+    assert not any("config" in one for one in status)
     ((outcome, output),) = finished(recorder)
     assert (outcome, "the door is blue" in str(output)) == ("ok", True)
+
+
+HOUSE = """
+from claude_agent_sdk import create_sdk_mcp_server, tool
+
+@tool("colour", "The colour of a thing.", {"of": str})
+async def colour(given):
+    return {"content": [{"type": "text", "text": f"the {given['of']} is green"}]}
+
+def make():
+    return create_sdk_mcp_server("house", tools=[colour])
+"""
+
+
+async def test_a_server_in_the_runners_process(
+    recorder: Recorder, model: ScriptedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named by an import path, it can be switched off and on."""
+    (tmp_path / "house_of_test.py").write_text(HOUSE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    more = {"CLAUDE_MCP_SERVERS": "house=house_of_test:make", "CLAUDE_ALLOWED_TOOLS": "mcp__house"}
+    colour = ToolUse("mcp__house__colour", {"of": "door"})
+    model.say(
+        Reply(tools=[colour]), Reply("done"), Reply("off"), Reply(tools=[colour]), Reply("on")
+    )
+
+    async def status(adapter: ClaudeAdapter) -> dict[str, str]:
+        found: Any = await adapter.handle(told.AdapterCall(id="c", method="mcp_status"))
+        return {one["name"]: one["status"] for one in found}
+
+    async def toggle(adapter: ClaudeAdapter, on: bool) -> None:
+        params: Any = {"server": "house", "enabled": on}
+        await adapter.handle(told.AdapterCall(id="c", method="mcp_toggle", params=params))
+
+    async with running(recorder, model, **more) as adapter:
+        await recorder.turn(adapter, "which colour?")
+        assert (await status(adapter))["house"] == "connected"
+        await toggle(adapter, on=False)
+        assert (await status(adapter))["house"] == "disabled"
+        await recorder.turn(adapter, "and now?")
+        assert "mcp__house__colour" not in model.requests[2].tools()
+        await toggle(adapter, on=True)
+        await recorder.turn(adapter, "and again?")
+    assert ["the door is green" in str(output) for _, output in finished(recorder)] == [True, True]
+
+
+@pytest.mark.bounded
+async def test_the_runners_own_tools(recorder: Recorder, model: ScriptedModel) -> None:
+    """`artifact` says what a file is; `ask` has an answer in free words. Nobody permits them."""
+    (recorder.workspace / "report.md").write_text("all is well\n")
+    artifact, outside = (
+        ToolUse("mcp__runner__artifact", {"path": path}) for path in ("report.md", "../x")
+    )
+    ask = ToolUse("mcp__runner__ask", {"question": "Which city?\nFor the weather."})
+    model.say(Reply(tools=[artifact, outside]), Reply(tools=[ask]), Reply("done"))
+    recorder.person = answered("Graz")
+    async with running(recorder, model) as adapter:
+        await recorder.turn(adapter, "go")
+    (found,) = recorder.of(events.ArtifactCreated)
+    assert (found.path, found.bytes, found.media_type) == ("report.md", 12, "text/markdown")
+    ((key, request),) = recorder.asked.items()
+    assert (request.kind, request.title) == ("input", "Which city?")
+    assert key == recorder.of(events.ToolStarted)[-1].call
+    statuses = [(status, str(output)) for status, output in finished(recorder)]
+    assert sorted(status for status, _ in statuses) == ["error", "ok", "ok"]
+    assert "Graz" in statuses[-1][1]
+
+
+# --- a message during a turn -------------------------------------------------------------------
+
+
+async def began(recorder: Recorder) -> None:
+    await recorder.until(lambda: recorder.of(events.BlockDelta))
+
+
+@pytest.mark.bounded
+async def test_a_message_during_a_turn_is_folded_in(
+    recorder: Recorder, model: ScriptedModel
+) -> None:
+    """The CLI takes it up in the running turn, which ends only once it is dealt with."""
+    model.say(
+        Reply("Working.", tools=[bash("until test -e go; do sleep 0.05; done")]),
+        Reply("Both done."),
+        Reply("Both done, really."),
+    )
+    recorder.person = answered("allow")
+    async with running(recorder, model) as adapter:
+        assert not await adapter.inject(UserMessage(content="too early"))
+        turn = asyncio.create_task(recorder.turn(adapter, "one"))
+        await recorder.until(lambda: recorder.of(events.ToolStarted))
+        assert await adapter.inject(UserMessage(content="and two"))
+        (recorder.workspace / "go").touch()
+        ending = await turn
+        assert not await adapter.inject(UserMessage(content="too late"))
+
+    assert ending.outcome == "completed"
+    said = [text for request in model.requests for text in request.texts()]
+    assert any("and two" in text for text in said)
+    assert not any("too early" in text or "too late" in text for text in said)
+    assert recorder.open_things() == []
+
+
+@pytest.mark.bounded
+async def test_an_interrupt_takes_what_was_folded_in_along(
+    recorder: Recorder, model: ScriptedModel
+) -> None:
+    """A message that the CLI has not taken up does not begin after the interrupt."""
+    model.say(Reply("a long answer", hold_after=1), Reply("next"), Reply("next"))
+    async with running(recorder, model) as adapter:
+        turn = asyncio.create_task(recorder.turn(adapter, "one"))
+        await began(recorder)
+        assert await adapter.inject(UserMessage(content="and two"))
+        assert await adapter.interrupt("stop it")
+        assert (await turn).outcome == "interrupted"
+        assert (await recorder.turn(adapter, "three")).outcome == "completed"
+
+
+async def test_a_folded_message_outlives_the_cli(recorder: Recorder, model: ScriptedModel) -> None:
+    """Where the CLI dies before it took the message up, the one that goes on is sent it."""
+    model.say(Reply("a long answer", hold_after=1), Reply("Both."), Reply("Both."))
+    async with running(recorder, model) as adapter:
+        turn = asyncio.create_task(recorder.turn(adapter, "one"))
+        await began(recorder)
+        assert await adapter.inject(UserMessage(content="and two"))
+        connection = adapter._conversation._connection
+        assert connection is not None
+        for pid in processes.marked(connection.mark):
+            os.kill(pid, signal.SIGKILL)
+        assert (await turn).outcome == "completed"
+    assert any("and two" in text for text in model.requests[-1].texts())
+
+
+# --- transcripts and forks ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", ["files", "store"])
+async def test_a_fork_goes_on_from_the_end_of_a_turn(
+    recorder: Recorder, model: ScriptedModel, kept: str
+) -> None:
+    """It knows what was said up to there and nothing later; a next process goes on with it."""
+    model.say(Reply("first"), Reply("second"), Reply("third"), Reply("fourth"))
+    async with running(recorder, model, CLAUDE_TRANSCRIPTS=kept) as adapter:
+        with pytest.raises(ValueError, match="no conversation"):
+            await adapter.handle(told.StateFork(id="f"))
+        await recorder.turn(adapter, "say one")
+        before = recorder.saved["claude.session"]
+        await recorder.turn(adapter, "say two")
+        with pytest.raises(ValueError, match="turn-9"):
+            await adapter.handle(told.StateFork(id="f", checkpoint="turn-9"))
+        found: Any = await adapter.handle(told.StateFork(id="f", checkpoint="turn-1"))
+        assert found["session"] != before
+        await recorder.turn(adapter, "say three")
+    async with running(recorder, model, CLAUDE_TRANSCRIPTS=kept) as adapter:
+        await recorder.turn(adapter, "say four")
+    assert recorder.saved["claude.session"] == found["session"]
+    for request in model.requests[2:]:
+        assert "say one" in request.texts()
+        assert "say two" not in request.texts()
+    assert "say three" in model.requests[3].texts()
+
+
+@pytest.mark.bounded
+async def test_the_store_alone_carries_a_conversation_on(
+    recorder: Recorder, model: ScriptedModel
+) -> None:
+    """What the CLI keeps by itself may be gone: a next process resumes from the store."""
+    model.say(Reply("first", input_tokens=100), Reply("second", input_tokens=700), Reply("third"))
+    async with running(recorder, model, CLAUDE_TRANSCRIPTS="store") as adapter:
+        assert "files.rewind" not in adapter.capabilities.commands
+        await recorder.turn(adapter, "one")
+    shutil.rmtree(recorder.state_dir / "claude")
+    async with running(recorder, model, CLAUDE_TRANSCRIPTS="store") as adapter:
+        await recorder.turn(adapter, "two")
+        await recorder.turn(adapter, "three")
+
+    updates = recorder.of(events.UsageUpdated)
+    assert [update.turn_usage.input_tokens for update in updates] == [100, 700, 10]
+    assert [update.session_usage.input_tokens for update in updates] == [100, 800, 810]
+    assert {"one", "two"} <= set(model.requests[1].texts())
+
+
+# --- hooks -------------------------------------------------------------------------------------
+
+
+async def test_hooks_that_are_allowed_are_said(recorder: Recorder, model: ScriptedModel) -> None:
+    """A project's hooks run once its settings are loaded; that they did stands in the stream."""
+    (recorder.workspace / ".claude").mkdir()
+    hooks = [{"hooks": [{"type": "command", "command": "echo hooked"}]}]
+    settings = {"hooks": {"UserPromptSubmit": hooks}}
+    (recorder.workspace / ".claude" / "settings.json").write_text(json.dumps(settings))
+    model.say(Reply("done"))
+    async with running(recorder, model, CLAUDE_SETTING_SOURCES="project") as adapter:
+        await recorder.turn(adapter, "go")
+    said = [one.data for one in recorder.of(events.Custom) if one.name == "claude.hook"]
+    assert [one["event"] for one in said] == ["hook_started", "hook_response"]
+    assert said[0]["hook_event"] == "UserPromptSubmit"
+    assert "hooked" in said[1]["output"]

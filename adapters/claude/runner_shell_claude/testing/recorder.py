@@ -141,7 +141,7 @@ class Recorder:
 
     def lines(self) -> list[str]:
         """Each event as a short line, to look at and to compare an order."""
-        return [_line(event) for event in self.events]
+        return [line(event) for event in self.events]
 
     def open_things(self) -> list[tuple[str, object]]:
         """What has started and not ended.
@@ -193,7 +193,8 @@ def _identity(event: Any) -> object:
     return getattr(event, "id", None) or getattr(event, "call", None)
 
 
-def _line(event: Any) -> str:
+def line(event: Any) -> str:
+    """An event as a short line, to look at and to compare."""
     parts = [event_type(event)]
     names = ("role", "name", "kind", "call", "id", "code", "message", "text", "status", "output")
     for name in names:
