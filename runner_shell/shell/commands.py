@@ -87,6 +87,8 @@ class CommandDesk:
 
     async def close(self) -> None:
         """Cancel and answer what is still being carried out: the session ends."""
+        if self._handling:
+            await asyncio.sleep(0)  # one that is cancelled before it has begun answers nothing
         for task in self._handling:
             task.cancel()
         await asyncio.gather(*self._handling, return_exceptions=True)

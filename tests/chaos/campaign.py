@@ -23,6 +23,7 @@ from tests.chaos.oracle import DESCRIPTORS, Run, Tapped, violations
 
 ROOT = Path(__file__).parents[2]
 SESSION = "chaos"
+FINISHED = "session.finished"
 TOLD = 50
 """One fault of a link breaks a promise for each event behind it."""
 
@@ -241,10 +242,12 @@ class Campaign:
         except TimeoutError:
             raise Failed("after healing the session did not come to its end") from None
         stored = await self._read()
-        if code:
+        # A last turn that a kill cut off has failed, and so has the session: that is the truth.
+        last = msgspec.json.decode(stored[-1])
+        if code not in (0, 1) or (last["type"], last.get("exit_code", 0)) != (FINISHED, code):
             raise Failed(
-                f"the runner ended with {code}, {len(stored)} events are stored:"
-                f" {self._output('runner')}"
+                f"the runner ended with {code}, {len(stored)} events are stored, {last} is the"
+                f" last of them: {self._output('runner')}"
             )
         return stored
 

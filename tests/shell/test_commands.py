@@ -10,9 +10,10 @@ import pytest
 from fake_gateway import FakeGateway, running, script
 
 from runner_shell import AgentFailed, Capabilities
+from runner_shell.adapter.session import Session
 from runner_shell.protocol.commands import Command, ReservedCommand
 from runner_shell.testing.adapters import EchoAdapter, ScriptedAdapter
-from runner_shell.testing.hosting import host
+from runner_shell.testing.hosting import host, person
 
 
 class Handles(EchoAdapter):
@@ -170,6 +171,26 @@ async def test_a_command_that_is_being_carried_out_at_the_end_is_answered() -> N
 # --- secrets -------------------------------------------------------------------------------------
 
 SECRET = "hunter2hunter2"
+
+
+async def test_a_command_that_the_end_overtakes_is_answered() -> None:
+    """Also one whose carrying out has not begun when `session.end` behind it is obeyed."""
+    opened = threading.Event()
+
+    class Slow(Handles):
+        async def open(self, session: Session) -> None:
+            await asyncio.to_thread(opened.wait)
+            await super().open(session)
+
+    async with host(Slow, interactive=True) as session:
+        call = await session.send("adapter.call", method="m")
+        end = await session.send("session.end")
+        while (await session.core.session(person(), session.id)).acknowledged_command < 2:  # noqa: ASYNC110 — no event tells
+            await asyncio.sleep(0.005)
+        opened.set()
+        await session.end()
+    replies = session.of_type("command.done", "command.failed")
+    assert sorted(reply["command"] for reply in replies) == sorted([call, end])
 
 
 async def test_an_added_secret_does_not_cross_from_then_on() -> None:
