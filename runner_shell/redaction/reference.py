@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from typing import get_args
 
 from ..protocol import generated
-from .rule import Rule
+from .rule import Evidence, Rule
 from .rules import DEFAULT_RULES
 
 PAGE_FILE = "redaction-rules.md"
@@ -24,12 +26,17 @@ within a bounded number of characters, and then goes on as long as the character
 credential of any length is found however it is cut, and costs no buffer. Rules marked *context* go
 by the name or scheme before a value, the others by the value's own format.
 
+How each format is known: the *vendor*'s page behind the link says it ({vendor} rules); it was
+*observed* in the vendor's code, in public examples or in a study of formats ({observed}); or it is
+*unconfirmed*: the beginning is known, the length is a guess ({unconfirmed}). More in
+[the explanation](../explanation/redaction.md#how-formats-are-known).
+
 A rule is switched off by its name; known secrets are always redacted. How it works, and what it
 does not find, says [the explanation](../explanation/redaction.md); how to add your own,
 [the guide](../how-to/own-redaction-rules.md).
 
-| rule | of | begins with | then | |
-|---|---|---|---|---|
+| rule | of | begins with | then | known | |
+|---|---|---|---|---|---|
 """
 
 
@@ -41,7 +48,13 @@ def files() -> dict[str, str]:
 def page(rules: Sequence[Rule]) -> str:
     """`redaction-rules.md`."""
     rows = [_row(rule) for rule in sorted(rules, key=lambda rule: rule.name)]
-    return _HEAD.format(count=len(rules)) + "\n".join(rows) + "\n"
+    return _HEAD.format(count=len(rules), **evidence_counts(rules)) + "\n".join(rows) + "\n"
+
+
+def evidence_counts(rules: Sequence[Rule]) -> dict[Evidence, int]:
+    """How many rules are known in each way."""
+    counts = Counter(rule.evidence for rule in rules)
+    return {way: counts[way] for way in get_args(Evidence)}
 
 
 def _row(rule: Rule) -> str:
@@ -49,7 +62,8 @@ def _row(rule: Rule) -> str:
     more = ", …" if len(rule.anchors) > 4 else ""
     kind = ", context" if rule.context else ""
     source = f"[source]({rule.source}){kind}"
-    return f"| `{rule.name}` | {rule.vendor} | {shown}{more} | {_code(rule.then)} | {source} |"
+    cells = (f"`{rule.name}`", rule.vendor, shown + more, _code(rule.then), rule.evidence, source)
+    return f"| {' | '.join(cells)} |"
 
 
 def _code(text: str) -> str:

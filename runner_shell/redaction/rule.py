@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any
@@ -19,6 +19,14 @@ MAX_HEAD = 512
 """Characters behind its anchor within which a rule must be decided: what a stream may hold."""
 
 ALPHANUMERIC = "A-Za-z0-9"
+
+Evidence = Literal["vendor", "observed", "unconfirmed"]
+"""How a format is known.
+
+`vendor`: the source states prefix and length, or shows a whole value. `observed`: the vendor's
+code or tests, examples in public, or a published study of formats show both. `unconfirmed`: the
+prefix is known, the length is a guess.
+"""
 
 
 class Hit(NamedTuple):
@@ -52,13 +60,14 @@ class Rule:
         anchors: Fixed beginnings, at least two characters each; three where they are common.
         then: What follows an anchor, a regular expression of bounded length. A group called
             `secret` says which part is redacted; without one it is everything from the anchor on.
-        source: Where the vendor documents the format.
+        source: Where the vendor documents the format, or speaks of the credential.
         examples: Texts that contain a match; invented values.
         counter_examples: Texts that look alike and must stay as they are.
         run: A regular expression for one character; the match goes on as long as it fits.
         before: Characters, as inside of brackets, that may not stand before the anchor.
         closed: Whether a letter or digit right behind the match undoes it.
         context: Whether it goes by what surrounds a value, not by the value's own format.
+        evidence: How the format is known.
     """
 
     name: str
@@ -72,6 +81,7 @@ class Rule:
     before: str = ALPHANUMERIC
     closed: bool = False
     context: bool = False
+    evidence: Evidence = "unconfirmed"
 
     @cached_property
     def begins_words(self) -> bool:

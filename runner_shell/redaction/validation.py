@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib import import_module
+from typing import get_args
 
 from ..errors import ConfigurationError
-from .rule import MAX_HEAD, Hit, Open, Rule
+from .rule import MAX_HEAD, Evidence, Hit, Open, Rule
 
 SHORTEST_ANCHOR = 2
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -45,6 +46,8 @@ def _form(rule: Rule) -> list[str]:
         problems.append(f"an anchor needs at least {SHORTEST_ANCHOR} characters")
     if not rule.examples:
         problems.append("it needs an example of what it finds")
+    if rule.evidence not in get_args(Evidence):
+        problems.append(f"`evidence` is one of {', '.join(get_args(Evidence))}")
     problems += _expression("then", rule.then)
     if rule.run:
         problems += _expression("run", rule.run)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner_shell.errors import ConfigurationError
 from runner_shell.redaction import Redactor, Rule, SecretRegistry
+from runner_shell.redaction.reference import evidence_counts
 from runner_shell.redaction.rules import DEFAULT_RULES
 from runner_shell.redaction.teams import rules_from_entry_points, rules_from_toml
 from runner_shell.redaction.validation import check, problems_of
 
 ALL = Redactor(SecretRegistry())
+EXPLANATION = Path(__file__).resolve().parents[2] / "docs/explanation/redaction.md"
 
 
 def test_the_rules_are_valid() -> None:
@@ -42,6 +45,30 @@ def test_a_rule_is_found_inside_of_json_and_shell(rule: Rule) -> None:
             assert "[REDACTED:" in ALL.text(text)
 
 
+def test_the_explanation_says_how_many_formats_are_known_in_which_way() -> None:
+    """Its table holds today's numbers; a rule that is added without them is noticed."""
+    text = EXPLANATION.read_text("utf-8")
+    for way, count in evidence_counts(DEFAULT_RULES).items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{way}` |"))
+        assert row.endswith(f"| {count} |"), row
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("AstraCS:" + "qWzeRtYxUiOp" * 2 + ":" + "0" * 57 + "3f9a0c7", "3f9a0c7"),
+        ("SWMKEY-1-" + "q7Wz3eRt9Y" * 2 + "+/" + "xU1iOpA5sD" * 2 + "T", "A5sDT"),
+        ("ghs_1234567_eyJ" + "q7Wz3eRt9Y" * 4 + "." + "xU1iOpA5sD" * 9 + ".TTTTT", "TTTTT"),
+        ("?X-Amz-Security-Token=IQoJb3JpZ2luX2VjE%2F%2F" + "q7Wz3eRt9Y" * 9 + "%2BTTTTT", "TTTTT"),
+        ("patq7Wz3eRt9YxU1i." + "3f9a0c7e5b1d8264" * 4 + "TTTTT", "TTTTT"),
+    ],
+)
+def test_nothing_is_left_behind_a_separator(text: str, last: str) -> None:
+    """Where a credential has several parts, the last one goes as well."""
+    assert last in text
+    assert last not in ALL.text(text)
+
+
 # --- rules of a team's own -----------------------------------------------------------------------
 
 OWN = Rule(
@@ -65,6 +92,7 @@ OWN = Rule(
         ({"then": "[a-z0-9]{12,}"}, "must be decided within 512"),
         ({"run": "[a-z]+"}, "exactly one character"),
         ({"examples": ()}, "needs an example"),
+        ({"evidence": "rumour"}, "one of vendor, observed, unconfirmed"),
         ({"examples": ("something else",)}, "does not find its example"),
         ({"counter_examples": ("acme_q7w8e9r0t1y2",)}, "finds its counter-example"),
         (

@@ -1,4 +1,4 @@
-"""The rules that come with the package, written from the vendors' documentation of their formats.
+"""The rules that come with the package; each says where its format is from, and how sure that is.
 
 Each module holds one tuple `RULES`. A new rule needs a source, an example that it matches and,
 where something harmless looks alike, a counter-example; the tests try every split of each.

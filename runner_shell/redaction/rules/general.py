@@ -44,6 +44,7 @@ RULES = (
         run=r"[A-Za-z0-9_.-]",
         before="A-Za-z0-9+/",
         source="https://www.rfc-editor.org/rfc/rfc7519",
+        evidence="vendor",
         examples=(
             f"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIx{mixed(40)}.{mixed(43)}",
             f"Bearer eyJraWQiOiIx{mixed(300)}",
@@ -66,6 +67,7 @@ RULES = (
         before="",
         run=r"[A-Za-z0-9+/=\\\r\n]|(?<=[\r\n])[ \t]|(?<=[\r\n ][ \t])[ \t]",
         source="https://www.rfc-editor.org/rfc/rfc7468",
+        evidence="vendor",
         examples=(
             f"-----BEGIN PRIVATE KEY-----\n{mixed(64)}\n{mixed(64)}\n{mixed(20)}==\n"
             "-----END PRIVATE KEY-----",
@@ -89,6 +91,7 @@ RULES = (
         before="",
         run=r"[A-Za-z0-9+/=\\\r\n]",
         source="https://www.rfc-editor.org/rfc/rfc9580",
+        evidence="vendor",
         examples=(
             f"-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: 2\n\n{mixed(64)}\n{mixed(64)}\n=abcd"
             "\n"
@@ -104,6 +107,7 @@ RULES = (
         before="",
         run=r"[A-Za-z0-9+/=\\\r\n]",
         source="https://the.earth.li/~sgtatham/putty/latest/htmldoc/AppendixC.html",
+        evidence="observed",
         examples=(f"Private-Lines: 2\n{mixed(64)}\n{mixed(32)}\n",),
         counter_examples=("Private-Lines: 2",),
     ),
@@ -114,6 +118,7 @@ RULES = (
         then=r"[^\s/:@\"'<>`\\{}()|,;?#]{0,64}:(?P<secret>[^\s/@\"'<>`\\{}()|,;\[]{3,128})@",
         before="",
         source="https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1",
+        evidence="vendor",
         examples=("postgres://app:Tr0ub4dor@db.example/app", "redis://:s3cr3t-value@cache:6379/0"),
         counter_examples=(
             "http://localhost:8080/@scope/package",
@@ -130,6 +135,7 @@ RULES = (
         then=r"(?=[^\s]{0,15}[0-9])(?P<secret>[A-Za-z0-9._~+/-]{16})",
         run=r"[A-Za-z0-9._~+/=-]",
         source="https://www.rfc-editor.org/rfc/rfc6750#section-2.1",
+        evidence="vendor",
         examples=(f"Authorization: Bearer {mixed(40)}", f'"authorization": "bearer {mixed(20)}"'),
         counter_examples=("Bearer authentication-scheme is", "bearer tokens are", "Bearer <token>"),
         context=True,
@@ -145,6 +151,7 @@ RULES = (
         run=r"[A-Za-z0-9+/_=.:-]",
         before="",
         source="https://www.rfc-editor.org/rfc/rfc7617",
+        evidence="vendor",
         examples=(f"Authorization: Basic {mixed(24)}==", f'"Authorization": "token {mixed(40)}"'),
         counter_examples=("Authorization: Basic <b64>", "authorization: none"),
         context=True,
@@ -157,6 +164,7 @@ RULES = (
         run=_VALUE,
         before="",
         source="https://12factor.net/config",
+        evidence="observed",
         examples=(
             "DB_PASSWORD=Tr0ub4dor&3xyz",
             f'"client_secret": "{mixed(24)}"',
@@ -188,6 +196,7 @@ RULES = (
         run=_VALUE,
         before="",
         source="https://curl.se/docs/manpage.html",
+        evidence="observed",
         examples=(f"login --token {mixed(24)}",),
         counter_examples=("tool --token <token>", "tool --password prompt-for-it"),
         context=True,
@@ -200,6 +209,7 @@ RULES = (
         + r"(?P<secret>[A-Za-z0-9_.%-]{1,40}=[A-Za-z0-9_.%+/=-]{24})",
         run=r"[A-Za-z0-9_.%+/=-]",
         source="https://www.rfc-editor.org/rfc/rfc6265",
+        evidence="vendor",
         examples=(f"Cookie: session={mixed(40)}",),
         counter_examples=("Cookie: a=b", "Set-Cookie: theme=dark; Path=/"),
         context=True,
