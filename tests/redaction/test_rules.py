@@ -60,6 +60,7 @@ def test_the_explanation_says_how_many_formats_are_known_in_which_way() -> None:
         ("SWMKEY-1-" + "q7Wz3eRt9Y" * 2 + "+/" + "xU1iOpA5sD" * 2 + "T", "A5sDT"),
         ("ghs_1234567_eyJ" + "q7Wz3eRt9Y" * 4 + "." + "xU1iOpA5sD" * 9 + ".TTTTT", "TTTTT"),
         ("?X-Amz-Security-Token=IQoJb3JpZ2luX2VjE%2F%2F" + "q7Wz3eRt9Y" * 9 + "%2BTTTTT", "TTTTT"),
+        (r"\"-----BEGIN PRIVATE KEY-----\\n" + "q7Wz3eRt9Y" * 6 + r"\\nTTTTT\"", "TTTTT"),
         ("patq7Wz3eRt9YxU1i." + "3f9a0c7e5b1d8264" * 4 + "TTTTT", "TTTTT"),
     ],
 )

@@ -22,7 +22,8 @@ _NAMES = (
 )  # fmt: skip
 
 _BASE64_LINE = r"[A-Za-z0-9+/]{16}"
-_LINE_END = r"(?:\\r)?(?:\\n|\r?\n)"
+_LINE_END = r"(?:\\{1,4}r)?(?:\\{1,4}n|\r?\n)"
+"""The end of a line, as it is or escaped for JSON to three depths."""
 
 RULES = (
     Rule(
@@ -73,6 +74,7 @@ RULES = (
             "-----END PRIVATE KEY-----",
             f'"-----BEGIN RSA PRIVATE KEY-----\\n{mixed(64)}\\n{mixed(10)}=\\n'
             '-----END RSA PRIVATE KEY-----\\n"',
+            f'{{\\"key\\": \\"-----BEGIN EC PRIVATE KEY-----\\\\n{mixed(64)}\\\\n{mixed(20)}\\"}}',
         ),
         counter_examples=(
             "-----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY-----",
