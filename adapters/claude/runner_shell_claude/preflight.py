@@ -55,10 +55,12 @@ def _access(settings: ClaudeSettings, environ: Mapping[str, str]) -> Iterator[st
         return
     others = ("ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
     given = settings.anthropic_api_key or any(environ.get(name) for name in others)
-    if not given and not settings.anthropic_base_url:
+    # A settings file may bring an `apiKeyHelper`. A gateway that needs no key changes nothing:
+    # without one Claude Code says "Not logged in" and asks nobody.
+    if not given and not settings.setting_sources:
         yield (
-            "ANTHROPIC_API_KEY is not set: give a key, or CLAUDE_CODE_USE_VERTEX, "
-            "CLAUDE_CODE_USE_BEDROCK or the ANTHROPIC_BASE_URL of a gateway that needs none"
+            "ANTHROPIC_API_KEY is not set: give a key, any word for a gateway that needs none, or "
+            "CLAUDE_CODE_USE_VERTEX or CLAUDE_CODE_USE_BEDROCK"
         )
     url = settings.anthropic_base_url
     if url and not url.startswith(("http://", "https://")):
