@@ -117,6 +117,10 @@ PROCESSES ?= 2
 
 fuzz: setup ## Try to make a secret leak (TRIALS=10000000 SEED=1 PROCESSES=2)
 	$(BIN)/python -m tests.fuzz --trials $(TRIALS) --seed $(or $(SEED),1) --processes $(PROCESSES)
+
+bench-claude: setup ## Measure the Claude adapter beside the bare SDK, with the real CLI
+	$(BIN)/python -m tests.bench.claude --markdown docs/explanation/benchmarks-claude.md
+
 bench-langgraph: setup ## Measure the LangGraph adapter beside a bare astream loop
 	$(BIN)/python -m tests.bench.stream
 

@@ -180,6 +180,25 @@ class Adapter(ABC):
         del settings, workspace
         return ()
 
+    @classmethod
+    def preflight_online(cls, settings: AdapterSettings, *, workspace: Path) -> Iterable[str]:
+        """What those whom this adapter needs would refuse, such as a key or a model.
+
+        `runner-shell validate --online` asks where `preflight` found nothing, in a thread of its
+        own: ask what costs nothing and changes nothing, and return within some seconds.
+
+        Args:
+            settings: Filled from the environment.
+            workspace: Where the agent would work.
+
+        Returns:
+            A sentence for each problem, as from `preflight`.
+
+        Raises:
+            NotSupported: There is nobody to ask, and why; this is told, and is no problem.
+        """
+        raise NotSupported(f"the adapter {cls.name!r} has nobody whom it could ask")
+
     def describe(self) -> dict[str, JSON]:
         """What `session.started` says of this adapter, such as a model or a graph's name.
 

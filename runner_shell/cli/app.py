@@ -156,11 +156,20 @@ def validate(
     session: SessionId = "",
     state_dir: StateDir = "",
     interactive: Interactive = False,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online",
+            help="Have the adapter ask those whom it needs, too: is the key good, is the model "
+            "there.",
+        ),
+    ] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look at everything that a runner needs, and name every problem; 2 if there is one.
 
-    Takes the options and variables of `run`. Nothing is run, sent or changed.
+    Takes the options and variables of `run`. Nothing is run or changed; only with `--online` is an
+    adapter's key sent to whom it is for.
     """
     from .validate import validate
 
@@ -173,7 +182,8 @@ def validate(
         "session": session,
         "state_dir": state_dir,
     }
-    raise typer.Exit(validate(typed, interactive=interactive, json_lines=json_lines))
+    code = validate(typed, interactive=interactive, online=online, json_lines=json_lines)
+    raise typer.Exit(code)
 
 
 @app.command()

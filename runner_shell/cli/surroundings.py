@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from ..errors import ConfigurationError, Refused, RunnerError, TransportBroken
+from ..errors import ConfigurationError, NotSupported, Refused, RunnerError, TransportBroken
 from ..shell.environment import TAKEN, VARIABLES, Settings, Variable, not_honoured, read_token
 from ..shell.process import Process
 
@@ -66,14 +66,25 @@ def _value(row: Variable, settings: Settings) -> str:
     return "never" if value is None else str(value)
 
 
-def look_at_adapter(settings: Settings, environment: Mapping[str, str]) -> Iterator[Checked]:
-    """Import the adapter, read its settings, and ask for its own preflight."""
+def look_at_adapter(
+    settings: Settings, environment: Mapping[str, str], *, online: bool = False
+) -> Iterator[Checked]:
+    """Import the adapter, read its settings, and ask for its own preflight.
+
+    Args:
+        settings: The shell's.
+        environment: What the adapter's are read from.
+        online: Where nothing is wrong, have it ask those whom it needs too.
+    """
     if not settings.adapter:
         return
     visible = {name: value for name, value in environment.items() if name not in TAKEN}
     workspace = settings.workspace or Path.cwd()
     try:
-        yield from _within_time(lambda: _try_adapter(settings.adapter, visible, workspace))
+        found = _within_time(lambda: _try_adapter(settings.adapter, visible, workspace))
+        yield from found
+        if online and not any(one.verdict == "wrong" for one in found):
+            yield from _within_time(lambda: _ask_online(settings.adapter, visible, workspace))
     except TimeoutError:
         said = (
             f"the adapter {settings.adapter!r} has not been imported and looked at within "
@@ -99,6 +110,25 @@ def _try_adapter(name: str, environment: Mapping[str, str], workspace: Path) -> 
     point = discovery.installed()[name]
     package = "" if point.dist is None else f"{point.dist.name} {point.dist.version}, "
     return [Checked(what="adapter", verdict="ok", said=f"{package}{point.value}")]
+
+
+def _ask_online(name: str, environment: Mapping[str, str], workspace: Path) -> list[Checked]:
+    from ..adapter import discovery
+
+    adapter = discovery.load(name)
+    settings = adapter.Settings.from_environment(environment)
+    try:
+        problems = list(adapter.preflight_online(settings, workspace=workspace))
+    except NotSupported as error:
+        return [Checked(what="online", verdict="note", said=f"nothing was asked: {error}")]
+    except ConfigurationError as error:
+        problems = list(error.problems)
+    except Exception as error:  # noqa: BLE001 — the plug-in's edge: all it raises is a problem
+        raised = f"{type(error).__name__}: {error}"
+        problems = [f"the adapter {name!r}: its online preflight raised {raised}"]
+    if problems:
+        return [Checked(what="online", verdict="wrong", said=problem) for problem in problems]
+    return [Checked(what="online", verdict="ok", said="all that the adapter asked about is good")]
 
 
 def _within_time(look: Callable[[], list[Checked]]) -> list[Checked]:

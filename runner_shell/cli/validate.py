@@ -30,12 +30,13 @@ BAD = 2
 _STYLES: dict[Verdict, str] = {"ok": GREEN, "wrong": RED, "note": YELLOW}
 
 
-def validate(typed: Mapping[str, str], *, interactive: bool, json_lines: bool) -> int:
+def validate(typed: Mapping[str, str], *, interactive: bool, online: bool, json_lines: bool) -> int:
     """Look at everything, print what was found, and return the exit code.
 
     Args:
         typed: What was typed, by the name of the setting's field; an empty option was not.
         interactive: Whether `--interactive` was typed.
+        online: Whether the adapter asks those whom it needs, too.
         json_lines: Whether to print one JSON object.
     """
     log_to_stderr(debug=False)
@@ -50,19 +51,19 @@ def validate(typed: Mapping[str, str], *, interactive: bool, json_lines: bool) -
         msgspec.structs.replace(
             one, what=_as_typed(one.what, overlay), said=redact(named(one.said, overlay))
         )
-        for one in _look(settings, problems, environment)
+        for one in _look(settings, problems, environment, online=online)
     ]
     _print(found, json_lines=json_lines)
     return BAD if any(one.verdict == "wrong" for one in found) else 0
 
 
 def _look(
-    settings: Settings, problems: list[str], environment: Mapping[str, str]
+    settings: Settings, problems: list[str], environment: Mapping[str, str], *, online: bool
 ) -> Iterator[Checked]:
     if settings.gateway:  # whether a session must be named depends on whose token it is
         problems = [one for one in problems if not one.startswith("SESSION_ID is not set")]
     yield from look_at_settings(settings, problems, environment)
-    yield from look_at_adapter(settings, environment)
+    yield from look_at_adapter(settings, environment, online=online)
     yield from look_at_places(settings, environment)
     yield from look_at_gateway(settings)
 

@@ -14,6 +14,14 @@ def child_of(pid: int) -> int | None:
     return int(children[0]) if children else None
 
 
+def children_of(pid: int) -> list[int]:
+    """The children of all its threads."""
+    found: list[int] = []
+    for thread in (PROC / str(pid) / "task").iterdir():
+        found += map(int, (thread / "children").read_text().split())
+    return found
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of all its threads; exact for a process that stands still."""
     nanoseconds = 0

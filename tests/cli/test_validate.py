@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from plugin import install
 from real_processes import Launcher, RealGateway, Started
+from runner_shell_claude.testing import Model, ScriptedModel
 
 PLUGIN = """
 import os, time
@@ -29,6 +30,14 @@ class Plugin(Adapter):
         if settings.my_program == "missing":
             yield f"MY_PROGRAM: no such program, and {settings.my_key.get_secret_value()}"
             yield f"MY_KEY: not good in {workspace}"
+
+    @classmethod
+    def preflight_online(cls, settings, *, workspace):
+        key = settings.my_key.get_secret_value()
+        if settings.my_program == "raises online":
+            raise RuntimeError(f"by mistake, with {key}")
+        if settings.my_program == "refused":
+            yield f"MY_KEY: refused {key}"
 
     async def turn(self, turn):
         raise AssertionError("validate runs nothing")
@@ -111,6 +120,43 @@ def test_an_adapter_that_cannot_be_used(launch: Launcher, mine: dict[str, Any]) 
     assert "preflight raised RuntimeError: by mistake" in wrong(raising)[0]
     assert "--adapter: no adapter is called 'nope'" in wrong(unknown)[0]
     assert wrong(nothing)[0].startswith("--adapter or RUNNER_ADAPTER is not set")
+
+
+def test_an_adapter_asks_online_only_on_demand(launch: Launcher, mine: dict[str, Any]) -> None:
+    """`--online` asks what the adapter asks, once nothing else is wrong with it."""
+
+    def online(*options: str, **more: str) -> dict[str, tuple[str, str]]:
+        done = launch.cli("validate", "--json", *options, **mine | more)
+        said = report(done)
+        assert SECRET not in done.out + done.err
+        return said
+
+    assert "online" not in online(MY_PROGRAM="refused")
+    assert "online" not in online("--online", MY_PROGRAM="missing")
+    assert online("--online")["online"][0] == "ok"
+    refused = online("--online", MY_PROGRAM="refused")
+    assert refused["online"] == ("wrong", "MY_KEY: refused [REDACTED:MY_KEY]")
+    raised = online("--online", MY_PROGRAM="raises online")["online"]
+    assert raised[0] == "wrong"
+    assert "its online preflight raised RuntimeError: by mistake" in raised[1]
+    verdict, said = online("--online", RUNNER_ADAPTER="echo")["online"]
+    assert (verdict, said.partition(":")[0]) == ("note", "nothing was asked")
+
+
+@pytest.mark.slow
+def test_claude_s_key_and_model_are_looked_at(launch: Launcher) -> None:
+    """The Claude adapter asks the API: what is good is, and what it refuses is a problem."""
+    with ScriptedModel(models=[Model("claude-sonnet-5")], key=SECRET) as api:
+        given = api.environment() | {"RUNNER_ADAPTER": "claude", "PROMPT": "hello"}
+
+        def online(**more: str) -> tuple[str, str]:
+            done = launch.cli("validate", "--json", "--online", **given | more)
+            found = report(done)["online"]
+            assert SECRET not in done.out + done.err
+            return found
+
+        assert online(LLM_MODEL="claude-sonnet-5")[0] == "ok"
+        assert "401: invalid x-api-key" in online(ANTHROPIC_API_KEY="sk-ant-another-1111")[1]
 
 
 @pytest.mark.slow

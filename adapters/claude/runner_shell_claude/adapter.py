@@ -25,7 +25,7 @@ from runner_shell import (
 )
 from runner_shell import commands as told
 
-from . import commands, in_process, inputs, options
+from . import commands, in_process, inputs, online, options
 from .connection import Connection
 from .conversation import Conversation
 from .mcp import load_servers
@@ -86,6 +86,13 @@ class ClaudeAdapter(Adapter):
         """What keeps Claude from working here: settings, MCP servers, the CLI, its access."""
         assert isinstance(settings, ClaudeSettings)
         return preflight(settings, workspace, os.environ)
+
+    @classmethod
+    def preflight_online(cls, settings: AdapterSettings, *, workspace: Path) -> Iterable[str]:
+        """What Anthropic's API says of the key and the models."""
+        del workspace
+        assert isinstance(settings, ClaudeSettings)
+        return online.ask(settings, os.environ)
 
     async def open(self, session: Session) -> None:
         """Check what is set; the CLI starts with the first turn.

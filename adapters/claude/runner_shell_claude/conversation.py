@@ -274,12 +274,13 @@ class Conversation:
     # --- frames ------------------------------------------------------------------------------
 
     def _take(self, frame: Frame) -> None:
-        self._rest.receive(frame)
+        if frame.get("type") != "stream_event":  # most are, and nobody waits for one of these
+            self._rest.receive(frame)
+            self._news.set()
         if self._turn is not None:
             self._emit(frame)
         else:
             self._keep(frame)
-        self._news.set()
 
     def _emit(self, frame: Frame) -> None:
         match frame:

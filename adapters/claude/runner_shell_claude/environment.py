@@ -64,7 +64,7 @@ def removed(environ: Mapping[str, str], passed: Iterable[str]) -> list[str]:
     prefixes = _PREFIXES + tuple(
         prefix
         for switch, prefixes in _PROVIDERS.items()
-        if _on(environ.get(switch))
+        if is_on(environ.get(switch))
         for prefix in prefixes
     )
     return sorted(
@@ -81,5 +81,6 @@ def starter(cli: Path, without: Iterable[str]) -> str:
     return f'#!/bin/sh\nexec env {unset} {shlex.quote(str(cli))} "$@"\n'
 
 
-def _on(value: str | None) -> bool:
+def is_on(value: str | None) -> bool:
+    """Whether a switch's variable switches it on."""
     return (value or "").strip().lower() in ("1", "true", "yes", "on")

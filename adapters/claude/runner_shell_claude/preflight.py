@@ -9,10 +9,9 @@ from pathlib import Path
 from runner_shell import ConfigurationError
 
 from . import in_process, options
+from .environment import is_on
 from .mcp import load_servers
 from .settings import ClaudeSettings
-
-_ON = frozenset({"1", "true", "yes", "on"})
 
 
 def preflight(
@@ -42,7 +41,7 @@ def _of(check: Callable[[], object]) -> Iterator[str]:
 
 def _access(settings: ClaudeSettings, environ: Mapping[str, str]) -> Iterator[str]:
     """A key, or a provider that needs another."""
-    if _on(environ, "CLAUDE_CODE_USE_VERTEX"):
+    if is_on(environ.get("CLAUDE_CODE_USE_VERTEX")):
         for name in ("ANTHROPIC_VERTEX_PROJECT_ID", "CLOUD_ML_REGION"):
             if not environ.get(name):
                 yield f"{name} is not set: Vertex needs it"
@@ -50,16 +49,18 @@ def _access(settings: ClaudeSettings, environ: Mapping[str, str]) -> Iterator[st
         if path and not Path(path).is_file():
             yield f"GOOGLE_APPLICATION_CREDENTIALS is '{path}', where there is no file"
         return
-    if _on(environ, "CLAUDE_CODE_USE_BEDROCK"):
+    if is_on(environ.get("CLAUDE_CODE_USE_BEDROCK")):
         if not (environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")):
             yield "AWS_REGION is not set: Bedrock needs it"
         return
     others = ("ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
     given = settings.anthropic_api_key or any(environ.get(name) for name in others)
-    if not given and not settings.anthropic_base_url:
+    # A settings file may bring an `apiKeyHelper`. A gateway that needs no key changes nothing:
+    # without one Claude Code says "Not logged in" and asks nobody.
+    if not given and not settings.setting_sources:
         yield (
-            "ANTHROPIC_API_KEY is not set: give a key, or CLAUDE_CODE_USE_VERTEX, "
-            "CLAUDE_CODE_USE_BEDROCK or the ANTHROPIC_BASE_URL of a gateway that needs none"
+            "ANTHROPIC_API_KEY is not set: give a key, any word for a gateway that needs none, or "
+            "CLAUDE_CODE_USE_VERTEX or CLAUDE_CODE_USE_BEDROCK"
         )
     url = settings.anthropic_base_url
     if url and not url.startswith(("http://", "https://")):
@@ -69,12 +70,8 @@ def _access(settings: ClaudeSettings, environ: Mapping[str, str]) -> Iterator[st
 def _root(settings: ClaudeSettings, environ: Mapping[str, str]) -> Iterator[str]:
     """The CLI itself refuses this, with an exit that says little."""
     bypasses = settings.permission_mode == "bypassPermissions"
-    if bypasses and os.geteuid() == 0 and not _on(environ, "IS_SANDBOX"):
+    if bypasses and os.geteuid() == 0 and not is_on(environ.get("IS_SANDBOX")):
         yield (
             "PERMISSION_MODE is bypassPermissions, which Claude Code refuses to root: run as "
             "another user, or set IS_SANDBOX=1 in a container that is one"
         )
-
-
-def _on(environ: Mapping[str, str], name: str) -> bool:
-    return environ.get(name, "").strip().lower() in _ON

@@ -49,7 +49,8 @@ class ClaudeSettings(AdapterSettings):
     """The Claude adapter's settings.
 
     Attributes:
-        anthropic_api_key: The key; not needed with Vertex, Bedrock or a gateway that needs none.
+        anthropic_api_key: The key; not needed with Vertex or Bedrock. For a gateway that needs none
+            it is any word: without one Claude Code does not begin.
         anthropic_base_url: A gateway in place of Anthropic's API.
         model: The model; the CLI's own default where empty.
         fallback_model: What to go on with while the model is overloaded.

@@ -233,8 +233,10 @@ VERTEX = {"CLAUDE_CODE_USE_VERTEX": "1", "ANTHROPIC_VERTEX_PROJECT_ID": "p", "CL
     [
         ({}, {}, "ANTHROPIC_API_KEY"),
         ({"ANTHROPIC_API_KEY": "k"}, {}, None),
-        ({"ANTHROPIC_BASE_URL": "http://gateway"}, {}, None),
-        ({"ANTHROPIC_BASE_URL": "gateway"}, {}, "ANTHROPIC_BASE_URL"),
+        ({"CLAUDE_SETTING_SOURCES": "user"}, {}, None),
+        ({"ANTHROPIC_BASE_URL": "http://gateway"}, {}, "ANTHROPIC_API_KEY"),
+        ({"ANTHROPIC_BASE_URL": "http://gateway", "ANTHROPIC_API_KEY": "any"}, {}, None),
+        ({"ANTHROPIC_BASE_URL": "gateway", "ANTHROPIC_API_KEY": "k"}, {}, "ANTHROPIC_BASE_URL"),
         ({}, VERTEX, None),
         ({}, VERTEX | {"CLOUD_ML_REGION": ""}, "CLOUD_ML_REGION"),
         (

@@ -76,6 +76,21 @@ class ApiError:
         return _ERROR_TYPES.get(self.status, "api_error")
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model in the API's list.
+
+    Attributes:
+        id: Its name.
+        aliases: Other names under which it is found, though not in the list.
+        lifecycle: `active`, `deprecated` or `retired`.
+    """
+
+    id: str
+    aliases: Sequence[str] = ()
+    lifecycle: str = "active"
+
+
 Scripted: TypeAlias = Reply | ApiError
 
 _ERROR_TYPES = {

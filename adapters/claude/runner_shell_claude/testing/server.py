@@ -15,11 +15,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from . import wire
-from .script import ApiError, Reply, Scripted
+from . import catalogue, wire
+from .script import ApiError, Model, Reply, Scripted
 
 WAIT_SECONDS = 120.0
 """Ends a hang: a stream that nobody releases, a request that never comes."""
+
+NO_LIST = ApiError(404)
+"""What a gateway without a list of models says."""
+
+_UNAUTHORIZED = ApiError(401, "invalid x-api-key")
 
 _LOOK_SECONDS = 0.05
 """How often a stream that holds looks whether anybody still listens."""
@@ -80,10 +85,15 @@ class ScriptedModel:
     Args:
         replies: What is said where no conversation fits.
         conversations: Replies by a part of the user's message that they answer.
+        models: The models that it says there are, or the error that it says instead; it has no
+            list of models unless given.
+        key: The one key or token that is good; every one is, unless given.
 
     Attributes:
         requests: What was asked, oldest first.
         overruns: One sentence for each request past a script's end.
+        models: As given.
+        key: As given.
         url: The base URL.
     """
 
@@ -92,10 +102,14 @@ class ScriptedModel:
         replies: Script = (),
         *,
         conversations: Mapping[str, Script] | None = None,
+        models: Sequence[Model] | ApiError = NO_LIST,
+        key: str = "",
     ) -> None:
         self.requests: list[ModelRequest] = []
         self.overruns: list[str] = []
         self.url = ""
+        self.models = models
+        self.key = key
         scripts = {"": replies, **(conversations or {})}
         self._scripts = {key: _script(given) for key, given in scripts.items()}
         self._news = threading.Condition()
@@ -134,7 +148,7 @@ class ScriptedModel:
         """What a CLI needs to ask this model and nobody else."""
         return {
             "ANTHROPIC_BASE_URL": self.url,
-            "ANTHROPIC_API_KEY": "sk-ant-scripted-0000",
+            "ANTHROPIC_API_KEY": self.key or "sk-ant-scripted-0000",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
@@ -242,15 +256,25 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, b"")
 
     def do_GET(self) -> None:
-        """Nothing is to be got here."""
-        self._send_error(ApiError(404))
+        """The models that there are, or one of them; nothing else is to be got here."""
+        models = self.server.model.models
+        if not self._is_allowed():
+            self._send_error(_UNAUTHORIZED)
+        elif isinstance(models, ApiError):
+            self._send_error(models)
+        elif (found := catalogue.answer(self.path, models)) is None:
+            self._send_error(ApiError(404))
+        else:
+            self._send(200, json.dumps(found).encode())
 
     def do_POST(self) -> None:
         """A message, or the count of a request's tokens."""
         length = int(self.headers.get("content-length", 0))
         body = json.loads(self.rfile.read(length) or b"{}")
         path = self.path.partition("?")[0]
-        if path == "/v1/messages/count_tokens":
+        if not self._is_allowed():
+            self._send_error(_UNAUTHORIZED)
+        elif path == "/v1/messages/count_tokens":
             self._send(200, json.dumps({"input_tokens": len(json.dumps(body)) // 4}).encode())
         elif path == "/v1/messages":
             self._answer(body)
@@ -259,6 +283,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the requests are kept."""
+
+    def _is_allowed(self) -> bool:
+        key = self.server.model.key
+        bearer = self.headers.get("authorization", "").removeprefix("Bearer ")
+        return not key or key in (self.headers.get("x-api-key"), bearer)
 
     def _answer(self, body: dict[str, Any]) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
