@@ -194,6 +194,19 @@ def test_a_token_behind_a_secret_or_a_word_is_the_same_however_it_is_cut(text: s
     assert "".join(map(stream.feed, text)) + stream.finish() == whole
 
 
+@pytest.mark.parametrize("sign", ["=", ":", ":=", "=>", " = ", "==", ":==", '": "', '\\": \\"'])
+def test_where_a_value_begins_does_not_hang_on_how_much_of_it_is_known(sign: str) -> None:
+    """Of two ways to read a sign, the shorter one cannot win by being complete first."""
+    redactor = Redactor(SecretRegistry())
+    text = f"the token{sign}ab12cd34ef56gh78 is said"
+    for cut in range(len(text)):
+        stream = redactor.stream()
+        assert stream.feed(text[:cut]) + stream.feed(text[cut:]) + stream.finish() == redactor.text(
+            text
+        )
+    assert "ab12" not in redactor.text(text)
+
+
 def test_an_idle_stream_lets_go_of_what_is_harmless() -> None:
     """Up to three characters of what could become a secret; no more, however often it is idle."""
     stream = redactor(["q7w8e9r0t1"]).stream()

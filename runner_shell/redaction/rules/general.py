@@ -5,8 +5,11 @@ from __future__ import annotations
 from ..rule import Rule
 from .samples import mixed
 
-_ASSIGNED = r"""(?:\\{0,3}["'])?[ ]{0,2}(?:=>|:=|=|:)[ ]{0,2}(?:\\{0,3}["'])?"""
-"""A name's closing quote, an equals sign or colon, an opening quote, each of the usual kinds."""
+_ASSIGNED = r"""(?:\\{0,3}["'])?[ ]{0,2}(?>=>|:=|=|:)[ ]{0,2}(?:\\{0,3}["'])?"""
+"""A name's closing quote, an equals sign or colon, an opening quote, each of the usual kinds.
+
+The sign is atomic: a value may begin with `=`, and where it begins may not hang on its length.
+"""
 
 _STRONG = r"(?=[^\s]{0,11}[0-9])(?=[^\s]{0,11}[A-Za-z])"
 """A letter and a digit within the first twelve characters, so that words stay."""
