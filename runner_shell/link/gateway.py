@@ -40,6 +40,8 @@ from .states import GATEWAY_TABLE, GatewayState, GatewayTrigger, follow
 
 ACK_SECONDS = 0.1
 ACK_EVENTS = 256
+ACK_SHARE = 4
+"""An acknowledgement is due once what was committed since the last is this part of the credit."""
 
 
 class GatewayLimits(Struct, frozen=True, kw_only=True):
@@ -87,6 +89,8 @@ class GatewayLink:
         self._committed = 0
         self._acked = 0
         self._ack_due: float | None = None
+        self._arrived: deque[tuple[int, int]] = deque()  # last number and bytes of each frame
+        self._bytes_to_ack = 0
         self._last_command = 0
         self._runner_max_frame_bytes = MAX_FRAME_BYTES
         self._log = ""
@@ -109,7 +113,10 @@ class GatewayLink:
             decoded = codec.decode_runner_frame(frame, max_bytes=self.limits.max_frame_bytes)
             if isinstance(decoded, Events) and self.state is GatewayState.OPEN:
                 envelopes = codec.decode_envelopes(frame, len(decoded.events))
-                return self._take_events(decoded.events, envelopes)
+                effects = self._take_events(decoded.events, envelopes)
+                if effects:
+                    self._arrived.append((self._received, len(frame)))
+                return effects
             return self._take(decoded)
         except RemoteProtocolError:
             self._move(GatewayTrigger.CLOSED)
@@ -182,15 +189,23 @@ class GatewayLink:
     def committed(self, seq: int, now: float) -> None:
         """Every event up to `seq` is committed; the acknowledgement goes within 100 ms.
 
+        It goes at once where many events came, or much of the credit is used up: large events would
+        else wait for it.
+
         Raises:
             LocalProtocolError: Events that never came cannot be committed.
         """
         if seq > self._received:
             raise LocalProtocolError(f"event {seq} was committed, {self._received} came last")
         self._committed = max(self._committed, seq)
-        if self._committed - self._acked >= ACK_EVENTS:
+        while self._arrived and self._arrived[0][0] <= self._committed:
+            self._bytes_to_ack += self._arrived.popleft()[1]
+        if self._committed <= self._acked:
+            return
+        much = self._bytes_to_ack >= self.limits.credit_bytes // ACK_SHARE
+        if much or self._committed - self._acked >= ACK_EVENTS:
             self._ack_due = now
-        elif self._committed > self._acked and self._ack_due is None:
+        elif self._ack_due is None:
             self._ack_due = now + ACK_SECONDS
 
     def offer_command(self, seq: int, encoded: bytes) -> None:
@@ -243,6 +258,7 @@ class GatewayLink:
         if self._ack_due is not None and now >= self._ack_due:
             self._ack_due = None
             self._acked = self._committed
+            self._bytes_to_ack = 0
             ack = Ack(seq=self._acked, credit=self.limits.credit_bytes)
             frames.append(codec.encode_frame(ack))
         frames.extend(self._command_frames())
@@ -314,6 +330,7 @@ class GatewayLink:
         if head.seq != part.seq:
             raise RemoteProtocolError(f"the parts of event {part.seq} hold another number")
         self._received = part.seq
+        self._arrived.append((part.seq, len(event)))
         whole = NumberedEvent(head.seq, head.time, head.type, head.turn, event)
         return [EventsReceived((whole,))]
 

@@ -102,8 +102,8 @@ For each session a gateway keeps:
 Commit what was taken in *one transaction*, together with what it changes in the state and the
 requests, and keep each event as the bytes that came: unknown types and fields are for later
 readers. After the commit, and never before, send `ack` with the last committed number: within 100
-ms or 256 events, whichever is first. A frame may hold fewer than all events that are due, and at
-most 64 of them.
+ms, 256 events or a quarter of the credit, whichever is first. A frame may hold fewer than all
+events that are due, and at most 64 of them.
 
 **On `ack`**: store the number; commands up to it are never sent again, to no process. **On
 `heartbeat`**: nothing; `progress` may be shown.
@@ -125,9 +125,9 @@ CREDIT = """\
 `welcome.credit`, and from then on the last `ack.credit`, is how many bytes of encoded events may
 be on their way without acknowledgement. An event may be sent if nothing is unacknowledged, or if
 it fits. So a gateway that is slow bounds what waits for it, and a runner that is far behind does
-not flood it. Past its own limits a runner merges consecutive deltas of a block, *before* they are
-numbered and never after, then makes its adapter wait. Nothing is dropped. The heartbeat does not
-need credit.
+not flood it. Consecutive deltas of a block may be one by the time that they are numbered, and never
+after: those that were emitted together, and past its own limits as many as a runner has; then it
+makes its adapter wait. Nothing is dropped. The heartbeat does not need credit.
 
 No frame is larger than its receiver takes: `hello.max_frame_bytes` from the gateway,
 `welcome.max_frame_bytes` from the runner; both are at least 1024. After a close with WebSocket's

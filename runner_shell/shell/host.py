@@ -20,6 +20,7 @@ from ..protocol.commands import Command, ReservedCommand
 from ..protocol.events import JSON
 from ..redaction import SecretRegistry
 from .crossing import Crossing, Pressure
+from .joining import LINGERS
 from .known_secrets import warning_of
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ events on that still cross, each emit leaves the processor to the main thread fo
 no pressure of the gateway's, and ends with what was emitted already."""
 
 FLOOD_SECONDS = 0.001
-
-_LINGERS = (b'{"type":"block.delta"', b'{"type":"tool.output"')
-"""How the payloads begin that may wait a little: deltas, which are most of all events."""
 
 
 class Emitted(Struct, frozen=True, gc=False):
@@ -102,7 +100,7 @@ class AdapterPort:
     def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
         """Fix the event's place now; the awaitable waits while there is pressure."""
         self._pressure.emitted(len(payload))
-        if payload.startswith(_LINGERS):
+        if payload.startswith(LINGERS):
             self._crossing.put_lingering(Emitted(turn, payload))
         else:
             self._crossing.put(Emitted(turn, payload))

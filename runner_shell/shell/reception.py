@@ -25,6 +25,7 @@ from ..protocol.events import SessionSaved, Warning_
 from . import outcome as outcomes
 from .commands import stopped_by
 from .host import Asked, Emitted, FromAdapter, Saved, Withdrawn, Woken
+from .joining import DeltaRun
 from .known_secrets import warning_of
 from .outcome import Verdict
 from .turns import Work
@@ -51,6 +52,7 @@ class Reception:
         self._pressure = runner.pressure
         self._journal = runner.journal
         self._link = runner.link
+        self._run = DeltaRun()
         self._early: list[CommandReceived] = []
         self._is_working = False
         # Where an ending is only flushed, commands are left to a process that carries them out.
@@ -126,6 +128,7 @@ class Reception:
         if type(said) is Emitted:  # nearly everything is, and a pattern takes three times as long
             self._on_event(said.turn, said.payload)
             return
+        self.take_run()
         match said:
             case Asked(request, key, may_defer, reply):
                 self._runner.requests.ask(request, key, may_defer, reply)
@@ -140,12 +143,30 @@ class Reception:
             case Woken():
                 self._runner.agenda.add(Work(input=Continue(cause="wake"), cause="wake"))
 
+    def rest(self) -> None:
+        """The adapter has nothing more to say for now."""
+        self.take_run()
+        self.feel_pressure()
+
+    def take_run(self) -> None:
+        """Let the deltas go out that were waiting for more of their block."""
+        run = self._run.take()
+        if run is not None:
+            self._let_out(*run)
+
     def _on_event(self, turn: str, payload: bytes) -> None:
         self._link.progress += 1
+        self._pressure.taken(len(payload))
+        if self._run.add(turn, payload):
+            return
+        self.take_run()
+        if not self._run.add(turn, payload):
+            self._let_out(turn, payload)
+
+    def _let_out(self, turn: str, payload: bytes) -> None:
         # On a full disk the last room is for the endings.
         if turn in ("", self._runner.turns.current) and not self._journal.trouble:
             self._runner.outlet.emitted(payload, turn)
-        self._pressure.taken(len(payload))
 
     def feel_pressure(self) -> None:
         """Look how much is not acknowledged.

@@ -136,7 +136,7 @@ class Runner:
         self.host = AdapterHost(
             lambda said: self.reception.on_adapter(said),
             self.pressure,
-            lambda: self.reception.feel_pressure(),
+            lambda: self.reception.rest(),
             self.registry,
         )
         self.turns = Turns(

@@ -240,6 +240,41 @@ def test_256_events_are_acknowledged_at_once() -> None:
     assert link.frames_to_send(1.001) == [b'{"frame":"ack","seq":256,"credit":1048576}']
 
 
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_quarter_of_the_credit_is_acknowledged_at_once(in_parts: bool) -> None:
+    """A few large events use the credit up long before 256 came: the runner waits no 100 ms."""
+    link = opened(credit_bytes=4000)
+    large = event(1, b"x" * 1000)
+    frames = (
+        [part(1, 0, 2, large[:600]), part(1, 1, 2, large[600:])]
+        if in_parts
+        else [b'{"frame":"events","events":[%b]}' % large]
+    )
+    for frame in [*frames, events(2)]:
+        link.receive(frame, 1.0)
+    assert link.frames_to_send(1.0) == []
+    link.committed(1, 1.0)
+    (ack,) = link.frames_to_send(1.0)
+    assert json.loads(ack)["seq"] == 1
+
+
+def test_what_waits_for_its_commit_hastens_no_acknowledgement() -> None:
+    """Only committed bytes count: those that were read ahead make their own acknowledgement due."""
+    link = opened(credit_bytes=4000)
+    link.receive(events(1), 1.0)
+    link.receive(b'{"frame":"events","events":[%b]}' % event(2, b"x" * 1000), 1.0)
+    link.committed(1, 1.0)
+    assert link.frames_to_send(1.0) == []
+    link.committed(2, 1.0)
+    (ack,) = link.frames_to_send(1.0)
+    assert json.loads(ack)["seq"] == 2
+    link.receive(events(3), 1.0)
+    link.committed(3, 1.0)
+    assert link.frames_to_send(1.05) == []  # counted anew after each
+    (ack,) = link.frames_to_send(1.1)
+    assert json.loads(ack)["seq"] == 3
+
+
 def test_an_earlier_commit_changes_nothing() -> None:
     """ "Cumulative": a lower number than before is not acknowledged again."""
     link = opened()

@@ -509,18 +509,55 @@ async def test_saved_state_is_told_and_given_back_by_the_welcome() -> None:
     ]
 
 
+async def test_deltas_that_cross_together_are_one_where_nothing_lies_between() -> None:
+    """Whatever else an adapter says stays where it was said, between what is before and behind."""
+    main = asyncio.get_running_loop()
+    busy, said_all = threading.Event(), threading.Event()
+
+    def look_away() -> None:
+        busy.set()
+        said_all.wait(60)
+
+    class Between(Adapter):
+        name = "between"
+
+        async def open(self, session: Session) -> None:
+            self.session = session
+
+        async def turn(self, turn: Turn) -> Ending:
+            async with turn.message("m") as message:
+                main.call_soon_threadsafe(look_away)
+                busy.wait(60)
+                for letter in "abcdef":
+                    await message.text(f"{letter}, ")
+                    if letter == "b":
+                        turn.emit(events.Log(message="between"))
+                    elif letter == "d":
+                        self.session.state["seen"] = "abcd"
+                said_all.set()
+            return Ending("completed")
+
+    gateway = FakeGateway()
+    async with running(gateway, make=lambda: Between(Between.Settings()), prompt="x") as run:
+        assert (await run.end()).exit_code == 0
+    said = [event.get("text", event["type"]) for event in gateway.events]
+    assert said[said.index("block.started") : said.index("block.finished")] == [
+        "block.started", "a, b, ", "log", "c, d, ", "session.saved", "e, f, ",
+    ]  # fmt: skip
+
+
 async def test_a_connection_cut_again_and_again_loses_and_repeats_nothing() -> None:
     """What the gateway stored is exactly what the runner told, in order."""
-    words = " ".join(f"word-{number}" for number in range(60))
-    actions = [{"say": words}, {"delay": 0.01}] * 5
+    words = " ".join(f"word-{number}" for number in range(10))
+    actions = [{"say": words}, {"delay": 0.005}] * 35
     async with host(ScriptedAdapter, prompt=script(*actions), interactive=True) as session:
-        for count in (20, 60, 100, 150, 200, 260):
-            await session.wait_for("block.delta", count)
+        for count in range(5, 35, 5):
+            await session.wait_for("message.finished", count)
             session.cut()
         await session.wait_for("turn.finished")
         await session.send("session.end")
         assert (await session.end()).exit_code == 0
         assert await session.stored() == session.events
     assert [event["seq"] for event in session.events] == list(range(1, len(session.events) + 1))
-    assert session.text() == words * 5
+    assert session.text() == words * 35
     assert check_order(session.events) == []
