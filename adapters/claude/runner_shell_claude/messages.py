@@ -133,7 +133,8 @@ class Messages:
         current = self._open.get(scope)
         if current is not None and current.id == id:
             return
-        yield from self.close(scope)
+        # A streamed one that is open still was cut: the model is asked anew, without a stream.
+        yield from self.close(scope, cancelled=True)
         self._open[scope] = Open(id, streamed=False)
         yield events.MessageStarted(id=id, role=role, model=model, scope=scope)
 

@@ -121,6 +121,15 @@ def test_a_message_that_is_cut_is_cancelled() -> None:
     assert events.MessageFinished(id="m1", status="cancelled") in got
 
 
+def test_a_message_that_is_cut_and_asked_for_without_a_stream_is_cancelled() -> None:
+    """The CLI may say nothing of it: the next message, which comes whole, tells."""
+    opened = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+    got = play(*stream(begin(), opened), assistant({"type": "text", "text": "all of it"}, id="m2"))
+    assert events.BlockFinished(message="m1", index=0, status="cancelled") in got
+    assert events.MessageFinished(id="m1", status="cancelled") in got
+    assert events.BlockDelta(message="m2", index=0, text="all of it") in got
+
+
 def test_blocks_without_a_place_are_carried() -> None:
     """A block that the vocabulary lacks becomes `custom`, streamed or not."""
     block = {"type": "redacted_thinking", "data": "opaque"}
