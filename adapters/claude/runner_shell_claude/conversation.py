@@ -128,7 +128,7 @@ class Conversation:
     def begin(self, turn: Turn) -> None:
         """From here on frames are this turn's; what was kept comes first."""
         self._turn, self._interrupted, self._woken = turn, None, False
-        self._rest.result = None
+        self._rest.begin()
         self._meter.begin()
         self._in_turn.set()
         while self._kept:
@@ -180,8 +180,12 @@ class Conversation:
         self._takes_more = False
 
     def ending(self) -> Found:
-        """How the turn ended, now that the CLI is at rest."""
-        if self._interrupted is not None and self._rest.result is None:
+        """How the turn ended, now that the CLI is at rest.
+
+        What was folded in may have come to its end before the interrupt reached it, behind a result
+        that was aborted: the turn is interrupted all the same.
+        """
+        if self._interrupted is not None and (self._rest.aborted or self._rest.result is None):
             return Found("interrupted", self._interrupted)
         found = Found("completed") if self._rest.result is None else ending_of(self._rest.result)
         if self._interrupted is not None and found.outcome not in ("completed", "waiting"):

@@ -65,13 +65,18 @@ def ending_of(result: Frame) -> Found:
     reason = str(result.get("terminal_reason") or "")
     if result.get("deferred_tool_use") or reason == "tool_deferred":
         return Found("waiting", "a permission is open")
-    if reason in ("aborted_streaming", "aborted_tools"):
+    if is_aborted(result):
         return Found("interrupted", "interrupted")
     if not result.get("is_error") and reason in ("", "completed", "background_requested"):
         return Found("completed")
     if not result.get("is_error") and not _is_limit(reason):
         return Found("completed", reason.replace("_", " "))
     return _failure(result, reason)
+
+
+def is_aborted(result: Frame) -> bool:
+    """Whether it is the result of an interrupt."""
+    return result.get("terminal_reason") in ("aborted_streaming", "aborted_tools")
 
 
 def _is_limit(reason: str) -> bool:

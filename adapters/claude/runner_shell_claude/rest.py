@@ -8,6 +8,7 @@ was sent and before that message is taken up.
 
 from __future__ import annotations
 
+from .endings import is_aborted
 from .sdk import Frame
 
 _OVER = frozenset({"completed", "cancelled", "discarded", "failed"})
@@ -21,6 +22,7 @@ class Rest:
         waiting: The ids of sent messages that it has not dealt with.
         begun: The ids of sent messages that it has taken up.
         result: The last result.
+        aborted: Whether a result since the turn's beginning was one of an interrupt.
         expecting: Whether a result is due that no message asks for: a deferred call goes on by
             itself when its session is resumed.
     """
@@ -30,7 +32,12 @@ class Rest:
         self.waiting: set[str] = set()
         self.begun: set[str] = set()
         self.result: Frame | None = None
+        self.aborted = False
         self.expecting = False
+
+    def begin(self) -> None:
+        """A turn begins: results from before are not its own."""
+        self.result, self.aborted = None, False
 
     @property
     def at_rest(self) -> bool:
@@ -50,6 +57,7 @@ class Rest:
                 self._on_message(id, state)
             case {"type": "result"}:
                 self.result, self.expecting = frame, False
+                self.aborted = self.aborted or is_aborted(frame)
                 self.waiting.difference_update(frame.get("user_message_uuids") or ())
 
     def _on_message(self, id: str, state: str) -> None:

@@ -128,6 +128,26 @@ async def test_a_cli_that_goes_in_the_middle_of_a_turn(
     assert (failed.value.code, failed.value.retryable) == (code, True)
 
 
+async def test_an_interrupt_counts_though_what_follows_comes_to_its_end(recorder: Recorder) -> None:
+    """A folded message may be answered, behind an aborted result, before it can be interrupted."""
+    body = """
+uuid = begin()
+state("running")
+say(type="stream_event", event=dict(type="message_start", message=dict(id="m1")))
+asked = json.loads(sys.stdin.readline())
+answer = dict(subtype="success", request_id=asked["request_id"], response={})
+say(type="control_response", response=answer)
+say(type="result", subtype="error_during_execution", terminal_reason="aborted_streaming")
+result(uuid)
+begin()
+"""
+    async with stubbed(recorder, body) as adapter:
+        turn = asyncio.create_task(recorder.turn(adapter, "hi"))
+        await recorder.until(lambda: recorder.of(events.MessageStarted))
+        assert await adapter.interrupt("stop it")
+        assert (await turn).outcome == "interrupted"
+
+
 async def test_nothing_that_a_cli_started_outlives_it(recorder: Recorder) -> None:
     """Processes in sessions of their own, and their children, end with the adapter."""
     body = (

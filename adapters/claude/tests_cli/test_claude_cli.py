@@ -879,6 +879,12 @@ async def began(recorder: Recorder) -> None:
     await recorder.until(lambda: recorder.of(events.BlockDelta))
 
 
+async def written(adapter: ClaudeAdapter) -> None:
+    """The CLI has begun a transcript, without which it could not be resumed."""
+    while not adapter._conversation._memory.has_transcript:  # noqa: ASYNC110 - another's file
+        await asyncio.sleep(0.02)
+
+
 @pytest.mark.bounded
 async def test_a_message_during_a_turn_is_folded_in(
     recorder: Recorder, model: ScriptedModel
@@ -928,6 +934,7 @@ async def test_a_folded_message_outlives_the_cli(recorder: Recorder, model: Scri
         turn = asyncio.create_task(recorder.turn(adapter, "one"))
         await began(recorder)
         assert await adapter.inject(UserMessage(content="and two"))
+        await written(adapter)
         connection = adapter._conversation._connection
         assert connection is not None
         for pid in processes.marked(connection.mark):
