@@ -96,6 +96,11 @@ CHAOS_OPTIONS ?=
 chaos: setup ## Kill and break real processes and their network (SEED= SECONDS= ROUNDS=)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) --rounds $(ROUNDS) $(CHAOS_OPTIONS)
 
+AUDIT_OPTIONS ?=
+
+audit: setup ## Ask whether anything is known against the locked packages: 0 no, 1 yes, 75 could not ask
+	$(BIN)/python -m runner_shell.images.audit $(AUDIT_OPTIONS)
+
 bench: setup ## Measure the start beside a bare client
 	$(BIN)/python -m tests.bench --markdown docs/explanation/benchmarks.md
 

@@ -1,0 +1,1 @@
+"""What is known of the container images: what is in them, and what must not be."""

@@ -1,0 +1,1 @@
+"""What is known of images: locks, bills of materials, labels, vulnerabilities, secrets."""
