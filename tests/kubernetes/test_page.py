@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import job_rules
 import kubernetes_validate
 import yaml
 from network_access import Address, may_reach
-from rendered_manifests import OVERLAYS, ROOT, container, job, overlay
+from rendered_manifests import (
+    OVERLAYS,
+    ROOT,
+    container,
+    job,
+    one,
+    overlay,
+    render,
+    write_kustomization,
+)
 from test_network_policies import METADATA, labels, policies
 from test_schemas import VERSIONS
 
@@ -30,13 +40,35 @@ def rows(title: str) -> list[list[str]]:
 
 def block(kind: str) -> Any:
     """The page's manifest of a kind."""
-    [found] = [one for text in YAML if (one := yaml.safe_load(text)).get("kind") == kind]
+    [found] = [read for text in YAML if (read := yaml.safe_load(text)).get("kind") == kind]
     return found
 
 
 def test_the_example_is_the_one_in_the_tree() -> None:
     """The kustomization on the page is the file that the tests render."""
     assert (ROOT / "example" / "kustomization.yaml").read_text() in YAML
+
+
+def test_a_patch_and_a_component_do_what_they_say(tmp_path: Path) -> None:
+    """What the page shows to put into one's own kustomization changes the Job so."""
+    pieces: dict[str, Any] = {}
+    for text in YAML:
+        read = yaml.safe_load(text)
+        if "kind" not in read:
+            pieces |= read
+    assert set(pieces) == {"patches", "components"}
+    write_kustomization(tmp_path, ROOT / "sessions" / "claude-openshift", ["scratch"])
+    file = tmp_path / "kustomization.yaml"
+    written = yaml.safe_load(file.read_text())
+    assert [Path(path).name for path in written["components"]] == ["scratch"]
+    assert pieces["components"] == ["../components/scratch"]
+    file.write_text(yaml.safe_dump(written | {"patches": pieces["patches"]}))
+    manifests = render(tmp_path)
+    told = {each["name"]: each["value"] for each in container(one(manifests, "Job"))["env"]}
+    assert one(manifests, "Job")["spec"]["activeDeadlineSeconds"] == 28800
+    assert told["TIMEOUT"] == "28400"
+    assert told["RUNNER_STATE_DIR"] == "/state/session"
+    assert one(manifests, "Job")["spec"]["backoffLimit"] == 0
 
 
 def test_every_directory_that_is_named_is_there() -> None:
@@ -67,7 +99,7 @@ def test_the_numbers_are_the_manifests() -> None:
     """Grace, time-outs, tries and memory on the page are those in the Job."""
     spec = job("claude-kubernetes")["spec"]
     pod = spec["template"]["spec"]
-    told = {one["name"]: one["value"] for one in container(job("claude-kubernetes"))["env"]}
+    told = {each["name"]: each["value"] for each in container(job("claude-kubernetes"))["env"]}
     for sentence in (
         f"`RUNNER_GRACE_SECONDS` ({told['RUNNER_GRACE_SECONDS']})",
         f"`terminationGracePeriodSeconds` ({pod['terminationGracePeriodSeconds']})",
@@ -87,9 +119,9 @@ def test_the_numbers_are_the_manifests() -> None:
 def test_the_table_of_mounts_is_the_pod_s() -> None:
     """Each mount that can be written is in the table, with its directory on the volume."""
     mounts = {
-        f"`{one['mountPath']}`": one.get("subPath")
-        for one in container(job("langgraph-openshift"))["volumeMounts"]
-        if not one.get("readOnly")
+        f"`{each['mountPath']}`": each.get("subPath")
+        for each in container(job("langgraph-openshift"))["volumeMounts"]
+        if not each.get("readOnly")
     }
     told = {mount: directory.strip("`") for mount, directory, _ in rows("Volumes")}
     assert told.pop("`/tmp`") == "none, 1 GiB"
@@ -100,7 +132,9 @@ def test_the_table_of_mounts_is_the_pod_s() -> None:
 def test_the_table_of_policies_is_complete() -> None:
     """Every policy that allows something is in the table, and every metadata address is named."""
     allowing = {
-        one["metadata"]["name"] for one in policies("claude-openshift") if "egress" in one["spec"]
+        each["metadata"]["name"]
+        for each in policies("claude-openshift")
+        if "egress" in each["spec"]
     }
     assert {name.strip("`") for name, _ in rows("The network")} == allowing
     plain = [address for address in METADATA if not address.startswith(("::ffff", "64:ff9b"))]
@@ -133,8 +167,8 @@ def test_the_versions_are_those_that_are_tried() -> None:
 def test_the_keys_secret_is_the_one_the_pod_reads() -> None:
     """The Secret that the page makes is the one whose keys become variables, present or not."""
     [secret] = [
-        one["secretRef"] for one in container(job(OVERLAYS[0]))["envFrom"] if "secretRef" in one
+        each["secretRef"] for each in container(job(OVERLAYS[0]))["envFrom"] if "secretRef" in each
     ]
     assert secret == {"name": "runner-keys", "optional": True}
     assert "create secret generic runner-keys" in PAGE
-    assert not [one for one in overlay(OVERLAYS[0]) if one["kind"] == "Secret"]
+    assert not [each for each in overlay(OVERLAYS[0]) if each["kind"] == "Secret"]

@@ -68,8 +68,8 @@ def test_the_token_is_a_file_and_no_variable(name: str) -> None:
     told = variables(overlay(name))
     assert "BOT_TOKEN" not in told
     directory, _, file = told["BOT_TOKEN_FILE"].rpartition("/")
-    [mount] = [one for one in container(job(name))["volumeMounts"] if one["name"] == "token"]
-    [volume] = [one for one in pod(name)["volumes"] if one["name"] == "token"]
+    [mount] = [each for each in container(job(name))["volumeMounts"] if each["name"] == "token"]
+    [volume] = [each for each in pod(name)["volumes"] if each["name"] == "token"]
     assert mount == {"name": "token", "mountPath": directory, "readOnly": True}
     assert volume["secret"]["defaultMode"] == 0o440
     assert volume["secret"]["items"] == [{"key": file, "path": file}]
@@ -92,7 +92,7 @@ def test_only_workspace_state_and_tmp_can_be_written(name: str) -> None:
     """The root is read-only, and of the mounts three are not."""
     found = container(job(name))
     assert found["securityContext"]["readOnlyRootFilesystem"] is True
-    writable = {one["mountPath"] for one in found["volumeMounts"] if not one.get("readOnly")}
+    writable = {each["mountPath"] for each in found["volumeMounts"] if not each.get("readOnly")}
     assert writable == {"/workspace", "/state", "/tmp"}
 
 
@@ -106,7 +106,7 @@ def test_the_state_outlives_the_pod_and_is_the_runner_s_own(name: str) -> None:
     assert told["WORKSPACE_PATH"] == "/workspace"
     assert state["name"] == workspace["name"]
     assert state["subPath"] != workspace["subPath"]
-    [volume] = [one for one in pod(name)["volumes"] if one["name"] == state["name"]]
+    [volume] = [each for each in pod(name)["volumes"] if each["name"] == state["name"]]
     claim = one(overlay(name), "PersistentVolumeClaim")
     assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 
@@ -130,7 +130,7 @@ def test_a_session_that_is_out_of_time_says_so_itself(name: str) -> None:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_ending_is_read_from_where_it_is_written(name: str) -> None:
     """Kubernetes reads the termination log that the shell writes, and the logs if there is none."""
-    [written] = [one for one in environment.VARIABLES if one.field == "termination_log"]
+    [written] = [each for each in environment.VARIABLES if each.field == "termination_log"]
     told = variables(overlay(name))
     found = container(job(name))
     assert not set(written.names) & set(told)
