@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import job_rules
 import pytest
-from rendered_manifests import OVERLAYS, changed, job
+from rendered_manifests import OVERLAYS, changed, container, job
 
 from runner_shell.protocol.events import Outcome
 from runner_shell.shell import outcome as outcomes
@@ -55,6 +55,14 @@ def test_the_policy_names_every_code(name: str) -> None:
     rules = job(name)["spec"]["podFailurePolicy"]["rules"]
     named = [code for rule in rules for code in rule.get("onExitCodes", {}).get("values", ())]
     assert sorted(named) == sorted(CODES - {outcomes.COMPLETED})
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_only_the_runner_s_exit_decides(name: str) -> None:
+    """A container that somebody's mesh adds to the pod ends no session by its own exit code."""
+    rules = job(name)["spec"]["podFailurePolicy"]["rules"]
+    deciding = [rule["onExitCodes"]["containerName"] for rule in rules if "onExitCodes" in rule]
+    assert deciding == [container(job(name))["name"]] * 2
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ METADATA = (
     "::ffff:169.254.169.254",
     "64:ff9b::169.254.169.254",
 )
-PRIVATE = tuple(
+CLOSED = tuple(
     map(
         ip_network,
         (
@@ -33,9 +34,12 @@ PRIVATE = tuple(
             "169.254.0.0/16",
             "172.16.0.0/12",
             "192.168.0.0/16",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
             "::1/128",
             "fc00::/7",
             "fe80::/10",
+            "ff00::/8",
         ),
     )
 )
@@ -82,6 +86,14 @@ def test_what_a_runner_needs_is_reached(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
+def test_the_gateway_that_is_dialled_unless_told_is_reached(name: str) -> None:
+    """The session's default gateway is the service whose pods the policies open, at that port."""
+    gateway = urlsplit(one(overlay(name), "ConfigMap")["data"]["RUNNER_GATEWAY"])
+    pod = Pod({"app.kubernetes.io/name": gateway.hostname or ""})
+    assert may_reach(policies(name), labels(name), pod, gateway.port or 0)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
 @pytest.mark.parametrize("address", METADATA)
 def test_no_metadata_service_is_reached(name: str, address: str) -> None:
     """A cloud's metadata, which hands out the node's credentials, is closed at every port tried."""
@@ -93,14 +105,14 @@ def test_no_metadata_service_is_reached(name: str, address: str) -> None:
 
 @settings(deadline=None)
 @given(
-    address=st.sampled_from(PRIVATE).flatmap(lambda network: st.ip_addresses(network=network)),
+    address=st.sampled_from(CLOSED).flatmap(lambda network: st.ip_addresses(network=network)),
     port=PORTS,
     protocol=PROTOCOLS,
 )
 def test_no_private_address_is_reached(
     address: IPv4Address | IPv6Address, port: int, protocol: str
 ) -> None:
-    """No node, no service, no API server, no neighbour: whatever the port."""
+    """No node, no service, no API server, no neighbour, no group of them: whatever the port."""
     for platform in PLATFORMS:
         name = f"claude-{platform}"
         assert not may_reach(policies(name), labels(name), Address(str(address)), port, protocol)

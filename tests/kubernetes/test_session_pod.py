@@ -109,6 +109,17 @@ def test_the_state_outlives_the_pod_and_is_the_runner_s_own(name: str) -> None:
     [volume] = [each for each in pod(name)["volumes"] if each["name"] == state["name"]]
     claim = one(overlay(name), "PersistentVolumeClaim")
     assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert quantity(claim["spec"]["resources"]["requests"]["storage"]) > 0
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_two_pods_of_a_session_never_overlap(name: str) -> None:
+    """One pod at a time, the next only when the one before has ended; the last is kept a day."""
+    spec = job(name)["spec"]
+    assert spec["ttlSecondsAfterFinished"] == 24 * 60 * 60
+    assert spec["podReplacementPolicy"] == "Failed"
+    assert spec.get("parallelism", 1) == spec.get("completions", 1) == 1
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
