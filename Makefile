@@ -62,6 +62,10 @@ system-deps: ## Install PostgreSQL from the system's packages where it is missin
 test-postgres: setup system-deps ## The LangGraph adapter with a real PostgreSQL
 	$(BIN)/pytest adapters/langgraph/tests_postgres
 
+test-mirror: setup ## The page on signing and mirroring images, with real registries
+	@.ci/fetch_mirror_tools build/mirror-tools
+	PATH="$(CURDIR)/build/mirror-tools/bin:$$PATH" PYTHONPATH=tests/docs $(BIN)/pytest images/tests_mirror
+
 test-quick: setup ## The tests without real processes and wheels
 	$(BIN)/pytest -m "not slow"
 

@@ -28,6 +28,13 @@ EXIT_CODES: dict[Outcome, int] = {
     "waiting": TRANSIENT,
 }
 
+FINAL = frozenset({COMPLETED, FAILED, BAD_CONFIGURATION, TIMED_OUT, STOPPED})
+"""The codes after which a next process would only say the same again.
+
+After every other one, 128 plus a signal's number included, it goes on from what the state directory
+holds; whoever starts runners starts it a bounded number of times.
+"""
+
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """The end of a process: what it says and what it exits with.
