@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from real_processes import Launcher, RealGateway
@@ -53,21 +54,26 @@ def test_a_runner_starts_from_the_manifest_s_environment(
 
 
 @root_only
-def test_a_volume_s_own_directory_is_refused_and_one_below_it_is_taken(tmp_path: Path) -> None:
+def test_a_volume_s_own_directory_is_refused_and_one_below_it_is_taken(open_path: Path) -> None:
     """A kubelet gives a mount to root and the pod's group: the state lies one directory below."""
-    mount = tmp_path / "state"
+    mount = open_path / "state"
     mount.mkdir()
     os.chown(mount, 0, VOLUME_GROUP)
     mount.chmod(0o2775)
-    for directory in (tmp_path, *tmp_path.parents):
-        if os.stat(directory).st_uid == 0 and directory != Path("/"):
-            directory.chmod(directory.stat().st_mode | 0o011)
     assert not _as_the_runner(lambda: private_directory(mount))
     assert _as_the_runner(lambda: private_directory(mount / "session"))
     assert (mount / "session").stat().st_mode & 0o777 == 0o700
     _as_a_kubelet_does_again(mount)
     assert _as_the_runner(lambda: private_directory(mount / "session"))
     assert (mount / "session").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that other users reach, as `tmp_path` is none."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def _as_the_runner(act: Callable[[], object]) -> bool:
