@@ -87,7 +87,8 @@ def _api() -> Iterator[str]:
         yield f"## `{module}`"
         yield summary(import_module(module).__doc__ or "")
         for name in names:
-            yield from source.entry(source.definition(import_module(module), name), 3)
+            home = import_module(getattr(import_module(module), name).__module__)
+            yield from source.entry(source.definition(home, name), 3)
 
 
 def _home(name: str) -> ModuleType:

@@ -14,9 +14,8 @@ from typing import Any, ClassVar
 import pytest
 
 from runner_shell import Adapter, AgentFailed, Capabilities, Ending, Request, Session, Turn, events
-from runner_shell.testing import conformance
 from runner_shell.testing.adapters import EchoAdapter, ScriptedAdapter
-from runner_shell.testing.conformance import AdapterConformance, check_order
+from runner_shell.testing.conformance import AdapterConformance, check_order, leftovers
 
 
 def script(*actions: dict[str, Any]) -> str:
@@ -248,7 +247,7 @@ def test_a_task_left_running_is_caught() -> None:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left running on purpose is not waited for."""
-    monkeypatch.setattr(conformance, "SETTLE_SECONDS", 0.4)
+    monkeypatch.setattr(leftovers, "SETTLE_SECONDS", 0.4)
 
 
 @pytest.fixture
