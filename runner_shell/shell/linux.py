@@ -1,4 +1,4 @@
-"""The one system call that both the guardian and hygiene need and Python lacks: `prctl`."""
+"""The one system call that the guardian, its runner and hygiene need and Python lacks: `prctl`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..control.location import socket_path, state_directory
 from ..errors import ConfigurationError, Refused, TransportBroken
-from . import guardian, hygiene
+from . import bond, guardian, hygiene
 from .environment import (
     TAKEN,
     Settings,
@@ -22,6 +22,7 @@ from .environment import (
     read_given,
     read_token,
 )
+from .tree import INSTANCE_VARIABLE
 
 TYPE_CHECKING = False  # typing's own costs the start path milliseconds
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _prepare(process: Process) -> None:
     except ConfigurationError as error:
         raise ConfigurationError(f"RUNNER_STATE_DIR: {error}") from error
     # The mark by which a runner finds its descendants, should the guardian die.
-    os.environ[guardian.INSTANCE_VARIABLE] = process.instance
+    os.environ[INSTANCE_VARIABLE] = process.instance
 
 
 def _runner_main(process: Process, stage: Stage) -> int:
@@ -182,12 +183,12 @@ def _runner_main(process: Process, stage: Stage) -> int:
     try:
         code = asyncio.run(_run_session(process, stage))
     except ConfigurationError as error:  # found out only on the stage, such as a gateway's refusal
-        guardian.mark_orderly()
+        bond.mark_orderly()
         refuse(error, process.environment)
     except Exception as error:  # noqa: BLE001 — the process's edge: it becomes exit code 70
         code = _own_fault(process, error)
     else:
-        guardian.mark_orderly()
+        bond.mark_orderly()
     sys.stdout.flush()
     sys.stderr.flush()
     # Not the ordinary way: a thread that an agent left blocked would hold the exit up for ever.
@@ -278,7 +279,7 @@ def _arm_last_resort(settings: Settings) -> None:
 
     patience = settings.timeout_seconds + settings.grace_seconds + LAST_RESORT_SECONDS
     faulthandler.dump_traceback_later(patience - 1.0, exit=False)
-    guardian.arm_deadline(patience)
+    bond.arm_deadline(patience)
 
 
 def _find_rules(process: Process) -> OwnRules:

@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Self
 
-from . import guardian
+from . import bond, tree
 from . import outcome as outcomes
 from .outcome import Verdict
 
@@ -50,8 +50,8 @@ class Signals:
             self._loop.remove_signal_handler(number)
 
     def _terminate(self) -> None:
-        if guardian.orphaned():
-            guardian.end_tree(self._process.instance)
+        if bond.orphaned():
+            tree.end_tree(self._process.instance)
             os._exit(outcomes.DRAINED)
         self._stop(
             Verdict(
@@ -82,7 +82,7 @@ class Signals:
         """Stop in order; should even that hang, the guardian ends it."""
         self._runner.stop(verdict)
         patience = self._process.settings.grace_seconds + LAST_RESORT_SECONDS
-        guardian.arm_deadline(patience)
+        bond.arm_deadline(patience)
 
 
 LAST_RESORT_SECONDS = 5.0

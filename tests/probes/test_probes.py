@@ -26,7 +26,7 @@ TOKEN = "BOT_TOKEN"
 # own files may be out of reach.
 RUNNER = """
 import ctypes, json, os, subprocess, sys
-from runner_shell.shell import guardian, hygiene, linux
+from runner_shell.shell import bond, guardian, hygiene, linux
 
 attack, measures, arguments = json.loads(sys.argv[1])
 if os.geteuid() == 0:
@@ -44,7 +44,7 @@ def run():
         "GUARDIAN": os.getppid(),
         "RUNNER": os.getpid(),
         "ADDRESS": ctypes.addressof(in_memory),
-        "PIPE": guardian._bond.pipe,
+        "PIPE": bond._bond.pipe,
     }
     given = {**os.environ, **{name: str(place) for name, place in places.items()}, **arguments}
     subprocess.run(["sh", "-c", attack], env=given, stdin=subprocess.DEVNULL, close_fds=False)

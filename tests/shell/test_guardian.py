@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 PREAMBLE = """
 import json, os, re, signal, subprocess, sys, time
 from pathlib import Path
-from runner_shell.shell import guardian
+from runner_shell.shell import bond, guardian, linux, tree
 
 def note(name, text):
     with open(name, "a") as file:
@@ -48,14 +48,14 @@ def leave_descendants():
 
 def end_tree(marker):
     # A net: a mistake in whom `end_tree` chooses would end the developer's whole session.
-    kill, left = guardian._kill, {int(pid) for pid in Path("left").read_text().split()}
+    kill, left = tree.kill, {int(pid) for pid in Path("left").read_text().split()}
     def kill_only_what_was_left(pid):
         if pid not in left:
             note("strayed", pid)
             os._exit(99)
         kill(pid)
-    guardian._kill = kill_only_what_was_left
-    return guardian.end_tree(marker)
+    tree.kill = kill_only_what_was_left
+    return tree.end_tree(marker)
 """
 
 
@@ -135,7 +135,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("code", [0, 1, 2, 75, 124, 130, 143])
 def test_exit_code_is_passed_on(scene: Scene, code: int) -> None:
     """The guardian exits with the runner's code and writes nothing after an orderly ending."""
-    process = scene.start(f"guardian.mark_orderly()\nreturn {code}")
+    process = scene.start(f"bond.mark_orderly()\nreturn {code}")
     assert process.wait(10) == code
     assert not scene.log.exists()
 
@@ -144,7 +144,7 @@ def test_exit_code_is_passed_on_where_sigchld_is_ignored(scene: Scene) -> None:
     """A launcher that ignores SIGCHLD does not cost the exit code."""
     previous = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        process = scene.start("guardian.mark_orderly()\nreturn 3", restore_signals=False)
+        process = scene.start("bond.mark_orderly()\nreturn 3", restore_signals=False)
     finally:
         signal.signal(signal.SIGCHLD, previous)
     assert process.wait(10) == 3
@@ -153,7 +153,7 @@ def test_exit_code_is_passed_on_where_sigchld_is_ignored(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("print('during', end='')\nguardian.mark_orderly()\nreturn 0", "before during"),
+        ("print('during', end='')\nbond.mark_orderly()\nreturn 0", "before during"),
         ("os.kill(os.getpid(), 9)", "before "),
     ],
     ids=["exit", "kill"],
@@ -228,7 +228,7 @@ def test_unwritable_termination_log_does_not_change_the_code(scene: Scene) -> No
 
 
 @pytest.mark.parametrize(
-    "ending", ["os.kill(os.getpid(), 9)", "guardian.mark_orderly()\nreturn 0"], ids=["kill", "exit"]
+    "ending", ["os.kill(os.getpid(), 9)", "bond.mark_orderly()\nreturn 0"], ids=["kill", "exit"]
 )
 def test_descendants_end_with_the_runner(scene: Scene, ending: str) -> None:
     """However a runner ends, no descendant survives: sessions of their own, nested, included."""
@@ -306,7 +306,7 @@ def test_runner_starts_with_a_clean_slate(scene: Scene) -> None:
     process = scene.start(
         "note('mask', len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))\n"
         "note('child', subprocess.run(['sh', '-c', 'exit 5']).returncode)\n"
-        "guardian.mark_orderly()\n"
+        "bond.mark_orderly()\n"
         "return 0"
     )
     assert process.wait(10) == 0
@@ -323,7 +323,7 @@ def test_runner_ends_its_tree_when_the_guardian_dies(scene: Scene) -> None:
         "os.environ['RUNNER_INSTANCE'] = os.getcwd()\n"
         "leave_descendants()\n"
         "def end(number, frame):\n"
-        "    note('ended', guardian.orphaned() and end_tree(os.getcwd()))\n"
+        "    note('ended', bond.orphaned() and end_tree(os.getcwd()))\n"
         "    os._exit(143)\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "wait_forever()"
@@ -343,8 +343,8 @@ def test_end_tree_spares_other_instances(scene: Scene) -> None:
         process = scene.start(
             "leave_descendants()\n"
             "note('ended', end_tree(os.getcwd()))\n"
-            "note('orphaned', guardian.orphaned())\n"
-            "guardian.mark_orderly()\n"
+            "note('orphaned', bond.orphaned())\n"
+            "bond.mark_orderly()\n"
             "return 0",
             env={**os.environ, "RUNNER_INSTANCE": str(scene.directory)},
         )
@@ -361,8 +361,8 @@ def test_a_fork_of_the_runner_is_no_runner(scene: Scene) -> None:
     """A forked worker neither takes itself for orphaned nor speaks to the guardian."""
     process = scene.start(
         "if os.fork() == 0:\n"
-        "    note('orphaned', guardian.orphaned())\n"
-        "    guardian.mark_orderly()\n"
+        "    note('orphaned', bond.orphaned())\n"
+        "    bond.mark_orderly()\n"
         "    os._exit(0)\n"
         "os.wait()\n"
         "return 0"
@@ -374,8 +374,8 @@ def test_a_fork_of_the_runner_is_no_runner(scene: Scene) -> None:
 def test_unguarded_process_can_call_the_runners_side() -> None:
     """Without a guardian the runner's side does nothing and says so."""
     script = (
-        "from runner_shell.shell import guardian as g\n"
-        "g.mark_orderly(); g.arm_deadline(1); print(g.orphaned(), g._victims(None))"
+        "from runner_shell.shell import bond, tree\n"
+        "bond.mark_orderly(); bond.arm_deadline(1); print(bond.orphaned(), tree._victims(None))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=10)
     assert done.stdout == b"False set()\n"
@@ -388,7 +388,7 @@ HOLD_THE_GIL = "re.match('(a+)+$', 'a' * 60 + 'b')"
 
 def test_deadline_ends_a_runner_in_which_nothing_reacts(scene: Scene) -> None:
     """A C call that holds the GIL is ended at the deadline, with its tree: code 124, timed_out."""
-    process = scene.start(f"leave_descendants()\nguardian.arm_deadline(0.2)\n{HOLD_THE_GIL}")
+    process = scene.start(f"leave_descendants()\nbond.arm_deadline(0.2)\n{HOLD_THE_GIL}")
     assert process.wait(10) == 124
     assert scene.last_words()["outcome"] == "timed_out"
     assert scene.last_words()["reason"] == "the runner did not react to its deadline"
@@ -398,13 +398,13 @@ def test_deadline_ends_a_runner_in_which_nothing_reacts(scene: Scene) -> None:
 def test_disarmed_deadline_does_nothing(scene: Scene) -> None:
     """A deadline that is disarmed, or replaced by a later one, ends nobody."""
     process = scene.start(
-        "guardian.arm_deadline(0.1)\n"
-        "guardian.arm_deadline(None)\n"
+        "bond.arm_deadline(0.1)\n"
+        "bond.arm_deadline(None)\n"
         "time.sleep(0.15)\n"
-        "guardian.arm_deadline(0.1)\n"
-        "guardian.arm_deadline(1e12)\n"
+        "bond.arm_deadline(0.1)\n"
+        "bond.arm_deadline(1e12)\n"
         "time.sleep(0.15)\n"
-        "guardian.mark_orderly()\n"
+        "bond.mark_orderly()\n"
         "return 0"
     )
     assert process.wait(10) == 0
@@ -419,7 +419,7 @@ def test_children_inherit_no_descriptor(scene: Scene) -> None:
         "listing = subprocess.run(['sh', '-c', 'ls /proc/$$/fd'], capture_output=True,\n"
         "                         close_fds=False, stdin=subprocess.DEVNULL)\n"
         "note('descriptors', listing.stdout.decode())\n"
-        "guardian.mark_orderly()\n"
+        "bond.mark_orderly()\n"
         "return 0"
     )
     assert process.wait(10) == 0
@@ -446,7 +446,7 @@ def test_guardian_imports_little() -> None:
 
 # --- other systems
 
-ELSEWHERE = "guardian.on_linux = lambda: False"
+ELSEWHERE = "linux.on_linux = lambda: False"
 
 
 def test_elsewhere_group_and_signals(scene: Scene) -> None:
@@ -468,5 +468,5 @@ def test_elsewhere_group_and_signals(scene: Scene) -> None:
 
 def test_elsewhere_deadline(scene: Scene) -> None:
     """On other systems the last-resort deadline holds as well."""
-    process = scene.start(f"guardian.arm_deadline(0.2)\n{HOLD_THE_GIL}", before=ELSEWHERE)
+    process = scene.start(f"bond.arm_deadline(0.2)\n{HOLD_THE_GIL}", before=ELSEWHERE)
     assert process.wait(10) == 124
