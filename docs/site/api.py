@@ -54,6 +54,7 @@ What `Adapter.handle` is given, for the types that its capabilities name.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "runner_shell.testing.conformance": ("AdapterConformance",),
     "runner_shell.testing.hosting": ("host", "HostedSession"),
+    "runner_shell.testing.recorder": ("Recorder", "answered", "deferred"),
     "runner_shell.testing.adapters": ("EchoAdapter", "ScriptedAdapter"),
 }
 """Public names that are not imported from `runner_shell` itself."""

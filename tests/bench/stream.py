@@ -23,31 +23,12 @@ from runner_shell_langgraph.testing import ScriptedChatModel, ScriptedReply
 from runner_shell_langgraph.translate import STREAM_MODES
 
 from runner_shell import Session, Turn, UserMessage
-from runner_shell.adapter.turn import Done
 from runner_shell.testing.hosting import host
+
+from .counting import Counting
 
 Result = tuple[float, int]
 """The seconds of a turn, and how many parts or events it had."""
-
-
-class Counting:
-    """A port that counts what is emitted."""
-
-    def __init__(self) -> None:
-        self.events = 0
-
-    def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
-        self.events += 1
-        return Done()
-
-    def say(self, payload: bytes) -> None: ...
-
-    def save(self, key: str, value: bytes | None) -> None: ...
-
-    def wake(self) -> None: ...
-
-    async def ask(self, *_: object) -> None:
-        raise AssertionError("the graph asks nothing")
 
 
 def graph(words: int, **compile: Any) -> Any:

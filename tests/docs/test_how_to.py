@@ -65,13 +65,14 @@ async def test_the_ported_adapter_runs() -> None:
         assert session.text() == "HELLO"
 
 
-def test_the_suite_and_the_hosted_session_run(tmp_path: Path) -> None:
+def test_what_tests_an_adapter_runs(tmp_path: Path) -> None:
     """The page on testing adapters shows tests that pass, as files of somebody's own."""
-    suite, hosted = blocks("test-an-adapter.md")
+    suite, hosted, recorded = blocks("test-an-adapter.md")
     (tmp_path / "test_suite.py").write_text(suite)
     (tmp_path / "hosted.py").write_text(hosted)
+    (tmp_path / "recorded.py").write_text(recorded)
     pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_suite.py"]
-    for command in (pytest_, [sys.executable, "hosted.py"]):
+    for command in (pytest_, [sys.executable, "hosted.py"], [sys.executable, "recorded.py"]):
         done = subprocess.run(
             command,
             cwd=tmp_path,

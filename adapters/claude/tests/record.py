@@ -6,11 +6,14 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from claude_recording import Recorder
 from runner_shell_claude.testing import ApiError, Reply, ScriptedModel, ToolUse
 from runner_shell_claude.testing.frames import fixed, load, record
-from runner_shell_claude.testing.recorder import Answerer, Recorder, answered, line
 from runner_shell_claude.translate import Translator
+
+from runner_shell.testing.recorder import Person, answered, line
 
 RECORDED = Path(__file__).with_name("recorded")
 
@@ -22,7 +25,7 @@ AGENT = {
     "subagent_type": "general-purpose",
 }
 
-SCENARIOS: dict[str, tuple[ScriptedModel, Answerer]] = {
+SCENARIOS: dict[str, tuple[ScriptedModel, Person]] = {
     "tool": (
         ScriptedModel(
             [Reply(thinking="Let me see.", text="I run it.", tools=[BASH]), Reply("Done.")]
@@ -62,7 +65,7 @@ async def play(name: str, directory: Path) -> str:
     return fixed(frames, {str(path): name for path, name in places.items()})
 
 
-def shown(event: object) -> str:
+def shown(event: Any) -> str:
     """An event in one line."""
     return line(event).replace("\n", "\\n")
 

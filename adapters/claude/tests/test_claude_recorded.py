@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from claude_recording import Recorder
 from record import RECORDED, SCENARIOS, become, shown
 from runner_shell_claude.testing.frames import Replay, load
-from runner_shell_claude.testing.recorder import Recorder
 
 from runner_shell import events
 

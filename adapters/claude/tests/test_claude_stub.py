@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from claude_recording import Recorder
 from runner_shell_claude import ClaudeAdapter, processes
-from runner_shell_claude.testing.recorder import Recorder
 
 from runner_shell import AgentFailed, ConfigurationError, events
 from runner_shell.testing.hosting import host

@@ -14,20 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from claude_recording import Recorder
 from runner_shell_claude import ClaudeAdapter, processes
 from runner_shell_claude.testing import ApiError, Reply, ScriptedModel, ToolUse
-from runner_shell_claude.testing.recorder import (
-    ANSWERS,
-    RESTART,
-    WAKE,
-    Recorder,
-    answered,
-    deferred,
-)
 
 from runner_shell import Answer, Request, UserMessage, events
 from runner_shell import commands as told
 from runner_shell.errors import AgentFailed
+from runner_shell.testing.recorder import ANSWERS, RESTART, WAKE, answered, deferred
 
 pytestmark = pytest.mark.slow
 
@@ -485,7 +479,7 @@ async def test_background_work_wakes_a_turn(recorder: Recorder, model: ScriptedM
         assert [end.status for end in recorder.of(events.StepFinished)] == ["waiting"]
         assert recorder.open_things() == []
         (recorder.workspace / "go").touch()
-        await recorder.woken.wait()
+        await recorder.until(lambda: recorder.wakes)
         second = await recorder.turn(adapter, WAKE)
     assert second.outcome == "completed"
     assert recorder.text().endswith("It is done.")
@@ -505,7 +499,7 @@ async def test_background_work_does_not_end_a_users_turn(
         model.say(Reply("It is done.", hold_after=0))
         model.say(Reply("You asked."), to="a question of mine")
         (recorder.workspace / "go").touch()
-        await recorder.woken.wait()
+        await recorder.until(lambda: recorder.wakes)
         await asyncio.to_thread(model.wait_until_holding)
         turn = asyncio.create_task(recorder.turn(adapter, "a question of mine"))
         await recorder.until(lambda: recorder.saved["claude.turns"].get("turn-2"))

@@ -4,75 +4,53 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from real_processes import Launcher, Started, children, eventually
 from runner_shell_claude.testing import Reply, ScriptedModel, ToolUse
 
 pytestmark = [pytest.mark.slow, pytest.mark.bounded]
 
-RUNNER_SHELL = Path(sys.executable).with_name("runner-shell")
-WAIT_SECONDS = 90.0
-"""Ends a hang; nothing is judged by it."""
-
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    made = tmp_path / "workspace"
+def agents(tmp_path: Path) -> Path:
+    """Where the agent works, and the runner does not stand."""
+    made = tmp_path / "agents"
     made.mkdir()
     return made
 
 
 @pytest.fixture
-def runner(workspace: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def runner(launch: Launcher, agents: Path) -> Iterator[Started]:
     """A runner whose agent has a tool at work that would never end by itself."""
     command = "touch began; tail -f /dev/null"
     with ScriptedModel([Reply("Now.", tools=[ToolUse("Bash", {"command": command})])]) as model:
-        started = subprocess.Popen(
-            [
-                *(RUNNER_SHELL, "run", "--adapter", "claude", "--prompt", "go"),
-                *("--workspace", workspace, "--state-dir", tmp_path / "state"),
-            ],
-            env=os.environ | model.environment() | {"NON_INTERACTIVE_POLICY": "allow"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        started = launch.cli(
+            *("run", "--adapter", "claude", "--prompt", "go", "--workspace", agents),
+            NON_INTERACTIVE_POLICY="allow",
+            **model.environment(),
         )
         try:
-            until((workspace / "began").exists)
+            eventually((agents / "began").exists, "the tool at work")
             yield started
         finally:
-            for pid in (started.pid, *working_in(workspace)):
-                if Path(f"/proc/{pid}").exists():
-                    os.kill(pid, signal.SIGKILL)
-            started.wait()
+            for pid in working_in(agents):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("whom", ["guardian", "runner", "cli"])
 def test_whoever_is_killed_nothing_is_left(
-    runner: subprocess.Popen[bytes], workspace: Path, whom: str, number: signal.Signals
+    runner: Started, agents: Path, whom: str, number: signal.Signals
 ) -> None:
     """The tool, in a session of its own, ends with the runner, its guardian or the CLI."""
-    (own,) = children(runner.pid)
-    pid = {"guardian": runner.pid, "runner": own, "cli": cli_of(own)}[whom]
-    assert working_in(workspace)
-    os.kill(pid, number)
-    runner.wait(WAIT_SECONDS)
-    until(lambda: not working_in(workspace))
-    assert runner.returncode != 0
-
-
-def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
+    pids = {"guardian": runner.process.pid, "runner": runner.runner, "cli": cli_of(runner.runner)}
+    assert working_in(agents)
+    os.kill(pids[whom], number)
+    assert runner.wait() != 0
+    eventually(lambda: not working_in(agents), "the end of the CLI and its tool")
 
 
 def working_in(directory: Path) -> list[int]:
@@ -91,10 +69,3 @@ def cli_of(runner: int) -> int:
     """The CLI is the runner's child; the runner itself stands elsewhere."""
     (cli,) = children(runner)
     return cli
-
-
-def children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += map(int, (task / "children").read_text().split())
-    return found

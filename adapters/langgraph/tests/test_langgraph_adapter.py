@@ -17,13 +17,14 @@ from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, ToolRuntime, tools_condition
 from langgraph.types import Send, interrupt
-from langgraph_recording import ANSWERS, RESTART, Recorder, answered, deferred
+from langgraph_recording import Recorder
 from pydantic import BaseModel
 from runner_shell_langgraph import emit, progress
 from runner_shell_langgraph.testing import ScriptedChatModel, ScriptedReply
 from typing_extensions import TypedDict
 
 from runner_shell import AgentFailed, Answer, Request, Turn, TurnOver, UserMessage, events
+from runner_shell.testing.recorder import ANSWERS, RESTART, answered, deferred
 
 DEADLINE = 60.0
 """Ends a hang; nothing is judged by it."""
@@ -102,7 +103,7 @@ async def test_an_agents_turn(recorder: Recorder) -> None:
 
     ending = await recorder.turn(adapter, "What is 1 + 2?")
 
-    lines = [line for line in recorder.lines() if line != "usage.updated"]
+    lines = [line for line in recorder.order() if line != "usage.updated"]
     assert lines == [
         "step.started model node",
         "message.started",
@@ -129,7 +130,7 @@ async def test_an_agents_turn(recorder: Recorder) -> None:
         "message.finished",
         "step.finished",
     ]
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     assert ending.outcome == "completed"
     assert ending.usage == events.Usage(input_tokens=20, output_tokens=10, cache_read_tokens=8)
     last = recorder.of(events.UsageUpdated)[-1]
@@ -153,7 +154,7 @@ async def test_deltas_are_the_whole_text(recorder: Recorder) -> None:
     adapter = await recorder.adapter(agent(model, [add]))
     await recorder.turn(adapter, "go")
 
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     blocks: dict[Any, str] = {}
     for delta in recorder.of(events.BlockDelta):
         blocks[delta.message, delta.index] = (
@@ -197,7 +198,7 @@ async def test_a_tool_run_by_hand_shows(recorder: Recorder) -> None:
     adapter = await recorder.adapter(builder.compile())
     await recorder.turn(adapter, "go")
 
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     [started], [finished] = recorder.of(events.ToolStarted), recorder.of(events.ToolFinished)
     assert (started.name, started.input) == ("add", {"a": 1, "b": 2})
     assert (finished.status, finished.output) == ("error", "3")
@@ -219,7 +220,7 @@ async def test_a_failing_tool_and_its_output(recorder: Recorder) -> None:
     ending = await recorder.turn(adapter, "go")
 
     assert ending.outcome == "completed"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     assert recorder.of(events.ToolOutput)[0].text == "compiling\n"
     [finished] = recorder.of(events.ToolFinished)
     assert (finished.status, finished.output) == ("error", "no compiler")
@@ -239,7 +240,7 @@ async def test_sub_graphs_have_their_steps_as_scope(recorder: Recorder) -> None:
     adapter = await recorder.adapter(outer.compile())
     await recorder.turn(adapter, "go")
 
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     around, within = recorder.of(events.StepStarted)
     assert (around.scope, within.scope) == ((), (around.id,))
     [step] = recorder.of(events.StepProgress)
@@ -378,7 +379,7 @@ async def test_a_question_is_asked_and_answered_in_the_turn(recorder: Recorder) 
         timeout_seconds=5.0,
     )
     assert [step.status for step in recorder.of(events.StepFinished)] == ["waiting", "ok"]
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     assert (await recorder.values(adapter))["found"] == ["short"]
 
 
@@ -409,7 +410,7 @@ async def test_parallel_questions_are_asked_at_the_same_time(recorder: Recorder)
     assert (await recorder.values(adapter))["found"] == ["0", "1!", "2!"]
     assert ran == [0]
     assert len(recorder.of(events.StepStarted)) == 5, "the done one is not shown again"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 async def test_known_answers_are_given_when_the_rest_is_deferred(recorder: Recorder) -> None:
@@ -442,7 +443,7 @@ async def test_known_answers_are_given_when_the_rest_is_deferred(recorder: Recor
     assert ran[-1] == "bob no"
     assert ran.count("ada yes") == 1
     assert len(recorder.asked) == 2
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 async def test_two_questions_of_one_node(recorder: Recorder) -> None:
@@ -481,12 +482,12 @@ async def test_a_deferred_question_ends_the_turn_waiting(recorder: Recorder) -> 
     recorder.person = deferred
     adapter = await recorder.adapter(agent(model, [deploy]))
     assert (await recorder.turn(adapter, "go")).outcome == "waiting"
-    recorder.check_pairs(open_tools=("c1",))
+    assert recorder.open_things() == [("tool", "c1")]
     [key] = recorder.asked
 
     recorder.answers[key] = Answer(value=True, by="someone")
     assert (await recorder.turn(adapter, ANSWERS)).outcome == "completed"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     assert list(recorder.asked) == [key]
     assert recorder.of(events.ToolFinished)[-1].output == "deployed: True"
     assert len(recorder.of(events.ToolStarted)) == 1
@@ -512,7 +513,7 @@ async def test_waiting_survives_the_process(recorder: Recorder) -> None:
 
     recorder.answers[next(iter(recorder.asked))] = Answer(value="yes")
     assert (await recorder.turn(await recorder.adapter(graph), ANSWERS)).outcome == "completed"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 async def test_a_thread_that_died_with_its_process(recorder: Recorder) -> None:
@@ -542,7 +543,7 @@ async def test_a_new_message_supersedes_a_question(recorder: Recorder) -> None:
     assert (await recorder.turn(adapter, "go")).outcome == "waiting"
     recorder.answers[next(iter(recorder.asked))] = Answer(value=None, how="superseded")
     assert (await recorder.turn(adapter, "stop that")).outcome == "completed"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     [finished] = recorder.of(events.ToolFinished)
     assert finished.status == "cancelled"
     assert "langgraph.open_tools" not in recorder.saved
@@ -557,7 +558,7 @@ async def test_a_superseded_answer_ends_the_turn(recorder: Recorder) -> None:
     recorder.person = person
     adapter = await recorder.adapter(asking("?"))
     assert (await recorder.turn(adapter, "go")).outcome == "interrupted"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 class Choice(BaseModel):
@@ -593,7 +594,7 @@ async def test_a_refused_answer_is_asked_anew(recorder: Recorder) -> None:
     assert values["found"] == [7, "fine"]
     assert [request.title for request in recorder.asked.values()].count("other?") == 1
     assert len(recorder.asked) == 3
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 async def test_a_default_that_the_graph_refuses_fails(recorder: Recorder) -> None:
@@ -606,7 +607,7 @@ async def test_a_default_that_the_graph_refuses_fails(recorder: Recorder) -> Non
     adapter = await recorder.adapter(asking("number?", response_schema=Choice))
     with pytest.raises(AgentFailed):
         await recorder.turn(adapter, "go")
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 @pytest.mark.parametrize(
@@ -687,7 +688,7 @@ async def test_a_failing_node_is_named(recorder: Recorder) -> None:
         await recorder.turn(adapter, "go")
 
     assert failed.value.code == "node_failed"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     assert [message.status for message in recorder.of(events.MessageFinished)] == ["cancelled"]
     assert [tool.status for tool in recorder.of(events.ToolFinished)] in (["cancelled"], ["error"])
     assert {step.status for step in recorder.of(events.StepFinished)} == {"error", "cancelled"}
@@ -709,7 +710,7 @@ async def test_after_a_failure_the_session_goes_on(recorder: Recorder) -> None:
     await adapter.open(recorder.session())
     await recorder.turn(adapter, "two")
     assert recorder.of(events.BlockDelta)[-1].text == "2 messages"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 async def test_a_failed_turn_can_be_tried_again(recorder: Recorder) -> None:
@@ -777,7 +778,7 @@ async def test_codes(recorder: Recorder, graph: Any, code: str, retryable: bool)
     with pytest.raises(AgentFailed) as failed:
         await recorder.turn(adapter, "go")
     assert (failed.value.code, failed.value.retryable) == (code, retryable)
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 async def test_interrupting_a_turn(recorder: Recorder) -> None:
@@ -799,7 +800,7 @@ async def test_interrupting_a_turn(recorder: Recorder) -> None:
     ending = await asyncio.wait_for(running, DEADLINE)
 
     assert (ending.outcome, ending.reason) == ("interrupted", "a person said so")
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     assert [step.status for step in recorder.of(events.StepFinished)] == ["cancelled"]
     block.clear()
     assert (await recorder.turn(adapter, "two")).outcome == "completed"
@@ -824,7 +825,7 @@ async def test_a_blocking_node_holds_no_interrupt(recorder: Recorder) -> None:
     assert (warning.code, "'node'" in warning.message) == ("node_not_cancelled", True)
     go_on.set()
     assert ending.outcome == "interrupted"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     assert not recorder.of(events.ArtifactCreated)
 
 
@@ -854,7 +855,7 @@ async def test_interrupting_a_question(recorder: Recorder) -> None:
     await asyncio.wait_for(asked.wait(), DEADLINE)
     assert await adapter.interrupt("enough")
     assert (await asyncio.wait_for(running, DEADLINE)).outcome == "interrupted"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
 
 
 async def test_cancelling_a_turn(recorder: Recorder) -> None:
@@ -872,7 +873,7 @@ async def test_cancelling_a_turn(recorder: Recorder) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     await adapter.close()
     await adapter.open(recorder.session())
     assert (await recorder.turn(adapter, "again")).outcome == "completed"

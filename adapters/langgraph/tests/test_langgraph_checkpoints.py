@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
-from langgraph_recording import ANSWERS, RESTART, Recorder, answered, deferred
+from langgraph_recording import Recorder
 from pydantic import BaseModel
 from runner_shell_langgraph import LangGraphAdapter, LangGraphSettings
 from runner_shell_langgraph.load import Source
@@ -20,6 +20,7 @@ from runner_shell_langgraph.turn_record import Begun, TurnRecord
 from typing_extensions import TypedDict
 
 from runner_shell import AgentFailed, Answer, ConfigurationError, Request, events
+from runner_shell.testing.recorder import ANSWERS, RESTART, answered, deferred
 
 KEY = "0123456789abcdef"
 DEADLINE = 60.0
@@ -79,7 +80,7 @@ async def test_a_next_process_goes_on_from_the_last_checkpoint(recorder: Recorde
         contents = [one.content for one in (await recorder.values(adapter))["messages"]]
     assert ran == ["first", "second", "second", "third"]
     assert contents == ["go", "first", "second", "third"]
-    assert (recorder.workspace / "state/checkpoints.sqlite").is_file()
+    assert (recorder.state_dir / "checkpoints.sqlite").is_file()
 
 
 async def test_a_conversation_outlives_its_processes(recorder: Recorder) -> None:
@@ -112,7 +113,7 @@ async def test_a_message_that_nothing_holds_is_not_called_done(recorder: Recorde
     """A graph at rest of which nobody knows why says `input_lost`, not `completed`."""
     async with recorder.process(three([])) as adapter:
         await recorder.turn(adapter, "go")
-    (recorder.workspace / "state/turn").unlink()
+    (recorder.state_dir / "turn").unlink()
     async with recorder.process(three([])) as adapter:
         with pytest.raises(AgentFailed) as failed:
             await recorder.turn(adapter, RESTART)
@@ -241,7 +242,7 @@ async def test_the_graphs_own_checkpointer_wins(recorder: Recorder) -> None:
         await recorder.turn(adapter, "go")
         assert adapter.describe()["checkpointer"] == "InMemorySaver"
     assert list(own.list({"configurable": {"thread_id": "session-1"}}))
-    assert not (recorder.workspace / "state").exists()
+    assert not [*recorder.state_dir.iterdir()]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,8 @@ async def test_wrong_settings(recorder: Recorder, settings: Any, said: str) -> N
 
 async def test_a_state_directory_that_cannot_be_written(recorder: Recorder) -> None:
     """SQLite that cannot be opened fails preflight, naming the file and the variable."""
-    (recorder.workspace / "state").write_text("a file")
+    recorder.state_dir.rmdir()
+    recorder.state_dir.write_text("a file")
     with pytest.raises(ConfigurationError, match=r"checkpoints\.sqlite.*RUNNER_STATE_DIR"):
         await recorder.adapter(three([]), checkpointer="sqlite")
 
@@ -287,7 +289,7 @@ async def test_encrypted_checkpoints(recorder: Recorder) -> None:
             await recorder.turn(adapter, "the-plain-words")
             messages = (await recorder.values(adapter))["messages"]
     assert len(messages) == 8
-    for file in (recorder.workspace / "state").iterdir():
+    for file in recorder.state_dir.iterdir():
         assert b"the-plain-words" not in file.read_bytes(), file
 
 

@@ -6,10 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from langgraph_recording import Recorder, answered
+from langgraph_recording import Recorder
 from runner_shell_langgraph import LangGraphAdapter, LangGraphSettings
 
 from runner_shell import AgentFailed, events
+from runner_shell.testing.recorder import answered
 
 GRAPH = Path(__file__).parents[3] / "docs/examples/repo_report/graph.py"
 
@@ -23,20 +24,19 @@ def make_repository(path: Path) -> None:
 
 
 async def opened(recorder: Recorder) -> LangGraphAdapter:
-    adapter = LangGraphAdapter(LangGraphSettings(graph=f"{GRAPH}:graph", checkpointer="memory"))
-    await adapter.open(recorder.session())
-    return adapter
+    settings = LangGraphSettings(graph=f"{GRAPH}:graph", checkpointer="memory")
+    return await recorder.open(LangGraphAdapter(settings))
 
 
 async def test_the_demo_shows_what_it_does(tmp_path: Path) -> None:
     """Tools, parallel steps with progress, one question, narration and the artifact all show."""
-    make_repository(tmp_path)
     recorder = Recorder(tmp_path)
+    make_repository(recorder.workspace)
     recorder.person = answered("Modules")
     ending = await recorder.turn(await opened(recorder), "Report, please")
 
     assert ending.outcome == "completed"
-    recorder.check_pairs()
+    assert recorder.open_things() == []
     tools = [tool.name for tool in recorder.of(events.ToolStarted)]
     assert tools == ["git_log", "tree", "hot_spots", "todo_scan", "todo_scan"]
     assert [step.name for step in recorder.of(events.StepStarted)].count("module") == 2
@@ -54,4 +54,4 @@ async def test_the_demo_fails_clearly(tmp_path: Path) -> None:
     with pytest.raises(AgentFailed) as failed:
         await recorder.turn(adapter, "go")
     assert failed.value.code == "not_a_repository"
-    recorder.check_pairs()
+    assert recorder.open_things() == []

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
-from langgraph_recording import Recorder, answered
+from langgraph_recording import Recorder
 from runner_shell_langgraph.states import diff
 from typing_extensions import TypedDict
 
 from runner_shell import events
+from runner_shell.testing.recorder import answered
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab/~", max_size=3),

@@ -7,7 +7,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,10 +15,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from async_tests import pytest_pyfunc_call  # noqa: F401 — a hook
 
 START_SECONDS = 60.0
 PASSWORD = "sesame-3f9a"

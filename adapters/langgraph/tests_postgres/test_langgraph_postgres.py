@@ -8,13 +8,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import PASSWORD, Server
 from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
-from langgraph_recording import ANSWERS, RESTART, Recorder, deferred
+from langgraph_recording import Recorder
 
+from conftest import PASSWORD, Server
 from runner_shell import AgentFailed, Answer, ConfigurationError, events
+from runner_shell.testing.recorder import ANSWERS, RESTART, deferred
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ async def test_a_next_process_goes_on_from_the_last_checkpoint(
         contents = [one.content for one in (await recorder.values(adapter))["messages"]]
     assert (ran, contents) == (["first", "second", "second"], ["go", "first", "second"])
     assert recorder.of(events.CheckpointSaved)[-1].next == ()
-    assert not (recorder.workspace / "state/checkpoints.sqlite").exists()
+    assert not (recorder.state_dir / "checkpoints.sqlite").exists()
 
 
 async def test_an_interrupt_is_answered_after_a_restart(recorder: Recorder, database: str) -> None:

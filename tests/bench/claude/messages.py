@@ -16,9 +16,9 @@ from claude_agent_sdk import ClaudeSDKClient
 from runner_shell_claude import ClaudeAdapter, ClaudeSettings
 
 from runner_shell import Session, Turn, UserMessage
-from runner_shell.adapter.turn import Done
 from runner_shell.testing.hosting import host
 
+from ..counting import Counting
 from .bare import options
 from .model import LONG, NAME, SHORT
 
@@ -48,26 +48,6 @@ class _Measured:
         return Cost(cpu, wall, seen)
 
 
-class _Counting:
-    """A port that counts what is emitted."""
-
-    def __init__(self) -> None:
-        self.events = 0
-
-    def emit(self, turn: str, payload: bytes) -> Awaitable[None]:
-        self.events += 1
-        return Done()
-
-    def say(self, payload: bytes) -> None: ...
-
-    def save(self, key: str, value: bytes | None) -> None: ...
-
-    def wake(self) -> None: ...
-
-    async def ask(self, *_: object) -> None:
-        raise AssertionError("the model calls no tool")
-
-
 async def alone(model: Mapping[str, str], place: Path) -> Cost:
     """The loop that the SDK's documentation shows."""
     client = ClaudeSDKClient(options(model, place, NAME))
@@ -87,7 +67,7 @@ async def alone(model: Mapping[str, str], place: Path) -> Cost:
 
 async def adapted(model: Mapping[str, str], place: Path) -> Cost:
     """The adapter, its events counted."""
-    port: Any = _Counting()
+    port: Any = Counting()
     adapter = ClaudeAdapter(_settings(model))
     (place / "state").mkdir()
     await adapter.open(Session("bench", port, workspace=place, state_dir=place / "state"))
