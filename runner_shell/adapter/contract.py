@@ -142,6 +142,9 @@ class Adapter(ABC):
     async def inject(self, message: UserMessage) -> bool:
         """Fold a message into the running turn; asked only of adapters with `inject`.
 
+        Cancelled where it takes longer than a share of the grace. Then too, return True if the
+        framework has the message; let the cancellation pass if it has not and will not get it.
+
         Returns:
             True where the framework has it: the turn deals with it, and it is never run again,
             not even where this process dies. False: it becomes the next turn.

@@ -111,6 +111,9 @@ class CommandDesk:
         except asyncio.CancelledError:
             self._fail(command, "interrupted", _DIED_IN_IT)
             raise
+        except AgentFailed as error:
+            self._fail(command, error.code, str(error))
+            return
         except Exception as error:  # noqa: BLE001 — the plug-in's edge: it becomes the reply
             self._fail(command, "failed", f"{type(error).__name__}: {error}")
             return

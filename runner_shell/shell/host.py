@@ -214,9 +214,9 @@ class AdapterHost:
         """Start `Adapter.interrupt`, beside the running turn."""
         return self._beside(lambda: self._adapter.interrupt(reason))
 
-    async def inject(self, message: UserMessage) -> bool:
-        """`Adapter.inject`, beside the running turn."""
-        return bool(await self._beside(lambda: self._adapter.inject(message)))
+    def inject(self, message: UserMessage) -> asyncio.Future[bool]:
+        """Start `Adapter.inject`, beside the running turn."""
+        return self._beside(lambda: self._adapter.inject(message))
 
     async def handle(self, command: Command | ReservedCommand) -> JSON:
         """`Adapter.handle`, beside the running turn; what JSON cannot hold is a `TypeError`."""

@@ -2,6 +2,9 @@
 
 What the adapter takes is never run again, also where the process dies before it could say so: it
 cannot know whether the framework has the message, so the next one answers `interrupted`.
+
+An adapter that does not answer is treated as one that does not react to an interrupt: after a share
+of the grace it is cancelled, after another it is left alone.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..adapter.contract import UserMessage
+from ..errors import AgentFailed
 from ..protocol.commands import TurnStart
 from ..protocol.events import (
     BlockDelta,
@@ -18,7 +22,9 @@ from ..protocol.events import (
     Event,
     MessageFinished,
     MessageStarted,
+    Warning_,
 )
+from .host import Cancelled
 
 if TYPE_CHECKING:
     from .runner import Runner
@@ -34,6 +40,7 @@ class Injection:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._one_at_a_time = asyncio.Lock()
+        self._deaf = ""  # the turn whose adapter did not react, and is asked no more
 
     @property
     def due(self) -> bool:
@@ -47,16 +54,50 @@ class Injection:
 
         Returns:
             The id of the turn that took it, or empty: then it is a turn of its own.
+
+        Raises:
+            AgentFailed: The adapter did not even react when it was cancelled (`adapter_stuck`).
+            Exception: What the adapter raised.
         """
         runner = self._runner
         async with self._one_at_a_time:
             turn = runner.turn
-            if not runner.takes_messages or not await runner.host.inject(message):
+            if not runner.takes_messages or turn == self._deaf:
+                return ""
+            if not await self._taken(runner.host.inject(message), turn):
                 return ""
             if turn == runner.turn:
                 for event in said(command.id, message):
                     runner.tell(event)
             return turn
+
+    async def _taken(self, offered: asyncio.Future[bool], turn: str) -> bool:
+        """Whether the adapter takes it; one that was cancelled has its say all the same.
+
+        Source: "tell → grace → cancel → grace → fence".
+        """
+        runner = self._runner
+        try:
+            await asyncio.wait({offered}, timeout=runner.stopping.share(0.4))
+            if not offered.done():
+                runner.say(Warning_(code="inject_slow", message=_SLOW))
+                runner.host.cancel(offered)
+                await asyncio.wait({offered}, timeout=runner.stopping.share(0.4))
+            if not offered.done():
+                self._deaf = turn
+                raise AgentFailed(_STUCK, code="adapter_stuck")
+            return bool(offered.result())
+        except Cancelled:
+            return False
+        finally:
+            offered.cancel()  # also where the session ends meanwhile: nobody waits any more
+
+
+_SLOW = "the adapter did not say within the grace whether the turn takes the message; cancelled"
+_STUCK = (
+    "the adapter did not react when it was offered the message, nor when that was cancelled; look "
+    "whether it took effect before you hand it in again"
+)
 
 
 def said(id: str, message: UserMessage) -> list[Event]:

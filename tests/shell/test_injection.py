@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,82 @@ async def test_an_adapter_that_raises_fails_the_message() -> None:
         assert (failed["code"], failed["message"]) == ("failed", "ValueError: odd")
         await session.send("turn.start", content="enough")
         await session.wait_for("turn.finished", outcome="completed")
+
+
+async def test_an_adapter_that_never_answers_has_the_message_queued() -> None:
+    """It is cancelled after a share of the grace, with a warning; the message is the next turn."""
+
+    class Hangs(Hears):
+        async def inject(self, message: UserMessage) -> bool:
+            await asyncio.sleep(1000)
+            raise AssertionError("it was not cancelled")
+
+    async with host(
+        lambda: Hangs(Hangs.Settings()), prompt="listen", interactive=True, grace_seconds=0.3
+    ) as session:
+        await session.wait_for("turn.started")
+        id = await session.send("turn.start", content=script({"say": "later"}))
+        assert (await session.wait_for("command.done", command=id)).get("result") is None
+        await session.wait_for("warning", code="inject_slow")
+        await session.send("turn.interrupt")
+        await session.wait_for("turn.finished", outcome="completed")
+    assert session.text() == "later"
+    assert [turn.get("command") for turn in session.of_type("turn.started")][1:] == [id]
+
+
+async def test_a_message_that_was_taken_before_the_cancellation_is_folded_in() -> None:
+    """An adapter that is slow but has handed it over says so, and it is not run again."""
+
+    class Slow(Hears):
+        async def inject(self, message: UserMessage) -> bool:
+            taken = await super().inject(message)
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                return taken
+            raise AssertionError("it was not cancelled")
+
+    async with host(
+        lambda: Slow(Slow.Settings()), prompt="listen", interactive=True, grace_seconds=4.0
+    ) as session:
+        started = await session.wait_for("turn.started")
+        id = await session.send("turn.start", content="enough")
+        reply = await session.wait_for("command.done", command=id)
+        assert reply["result"] == {"folded_into": started["turn"]}
+        await session.wait_for("turn.finished", outcome="completed")
+    assert len(session.of_type("turn.started")) == 1
+
+
+async def test_an_adapter_that_cannot_be_cancelled_fails_the_message_and_is_asked_no_more() -> None:
+    """Nobody knows whether it took it, so its sender is told; what comes behind is queued."""
+
+    class Stubborn(Hears):
+        async def inject(self, message: UserMessage) -> bool:
+            self.offered += 1
+            while not self.go.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self.go.wait()
+            return True
+
+        offered = 0
+        go = asyncio.Event()
+
+    adapter = Stubborn(Stubborn.Settings())
+    async with host(
+        lambda: adapter, prompt="listen", interactive=True, grace_seconds=0.3
+    ) as session:
+        await session.wait_for("turn.started")
+        first = await session.send("turn.start", content="one")
+        failed = await session.wait_for("command.failed", command=first)
+        assert failed["code"] == "adapter_stuck"
+        second = await session.send("turn.start", content=script({"say": "later"}))
+        assert (await session.wait_for("command.done", command=second)).get("result") is None
+        assert session.runner.host._loop is not None
+        session.runner.host._loop.call_soon_threadsafe(Stubborn.go.set)
+        await session.send("turn.interrupt")
+        await session.wait_for("turn.finished", outcome="completed")
+    assert adapter.offered == 1
+    assert [turn.get("command") for turn in session.of_type("turn.started")][1:] == [second]
 
 
 async def test_a_message_runs_at_most_once_wherever_the_process_dies(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -151,7 +152,9 @@ class ClaudeAdapter(Adapter):
         if not conversation.takes_more:
             return False
         content = inputs.content(message, self._session.workspace.path)
-        with suppress(AgentFailed):  # a CLI that just died is sent it again, if the turn goes on
+        # A CLI that just died is sent it again, if the turn goes on; one that does not read has it
+        # in its pipe. From here on it is the turn's, also where this is cancelled.
+        with suppress(AgentFailed, asyncio.CancelledError):
             await conversation.add(content)
         return True
 

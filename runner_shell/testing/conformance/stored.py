@@ -44,6 +44,10 @@ _COMPLAINTS = {
         "events are of the vocabulary, valid, and not the shell's own",
         "build them from the structs in `runner_shell.events`; the shell starts and ends turns",
     ),
+    "inject_slow": (
+        "`inject` says within the grace whether the turn takes the message",
+        "hand it to the framework without waiting for what the framework makes of it",
+    ),
     "left_open": (
         "returning with something still open is a failure",
         "emit the ending in a `finally`, or use `async with turn.message(…)`",
