@@ -28,7 +28,7 @@ from runner_shell import commands as told
 
 from . import commands, in_process, inputs, online, options
 from .connection import Connection
-from .conversation import Conversation
+from .conversation import Conversation, user_message
 from .mcp import load_servers
 from .memory import Memory
 from .preflight import preflight
@@ -155,7 +155,7 @@ class ClaudeAdapter(Adapter):
         # A CLI that just died is sent it again, if the turn goes on; one that does not read has it
         # in its pipe. From here on it is the turn's, also where this is cancelled.
         with suppress(AgentFailed, asyncio.CancelledError):
-            await conversation.add(content)
+            await conversation.add(user_message(content))
         return True
 
     async def handle(self, command: told.Command | told.ReservedCommand) -> events.JSON:
@@ -190,7 +190,7 @@ class ClaudeAdapter(Adapter):
                 desk.supersede()
                 await self._resume_deferred()
             await conversation.connect()
-            await conversation.send(content)
+            await conversation.send(user_message(content))
         elif desk.deferred_id:
             return await self._resume_deferred()
         elif turn.input == Continue(cause="restart") or (
@@ -224,15 +224,11 @@ class ClaudeAdapter(Adapter):
 
     async def _go_on(self, pending: list[dict[str, Any]]) -> None:
         """Say what the conversation does not know, after a word to go on where it knows some."""
-        conversation = self._conversation
-        unknown = [one for one in pending if not self._memory.knows(one["uuid"])]
+        said = [one for one in pending if one["message"]["content"] != GO_ON]
+        unknown = [one for one in said if not self._memory.knows(one["uuid"])]
         if not pending or unknown != pending:
-            await conversation.send(GO_ON)
-        else:
-            first = unknown.pop(0)
-            await conversation.send(first["message"]["content"], id=first["uuid"])
-        for one in unknown:
-            await conversation.add(one["message"]["content"], id=one["uuid"])
+            unknown.insert(0, user_message(GO_ON))
+        await self._conversation.send(*unknown)
 
     async def _to_rest(self) -> None:
         """Go on to the rest, over one death of the CLI in which no tool was at work."""

@@ -134,30 +134,29 @@ class Conversation:
         while self._kept:
             self._emit(self._kept.popleft())
 
-    async def send(self, content: Any, *, id: str = "") -> str:
-        """Send a message; returns its id."""
+    async def send(self, *messages: dict[str, Any]) -> None:
+        """Send what the turn begins with, in this order; the turn ends once all is dealt with."""
         assert self._connection is not None, "connected before it is sent to"
-        message = user_message(content, id)
         assert self._turn is not None
-        self._memory.sending(self._turn.id, message)
-        self._rest.sent(message["uuid"])
-        await self._connection.send(message)
+        self._memory.sending(self._turn.id, messages)
+        for message in messages:
+            self._rest.sent(message["uuid"])
+        for message in messages:
+            await self._connection.send(message)
         self._takes_more = True
-        return str(message["uuid"])
 
     @property
     def takes_more(self) -> bool:
         """Whether a message can be sent into the turn: it has begun, and neither ends nor must."""
         return self._takes_more and self.connected and self._interrupted is None
 
-    async def add(self, content: Any, *, id: str = "") -> None:
+    async def add(self, message: dict[str, Any]) -> None:
         """Send a message into the turn that runs; the turn ends only once it is dealt with.
 
         Raises:
             AgentFailed: The CLI is gone; a turn that goes on sends it again.
         """
         assert self._connection is not None, "a turn runs"
-        message = user_message(content, id)
         self._memory.adding(message)
         self._rest.sent(message["uuid"])
         await self._connection.send(message)
@@ -321,12 +320,12 @@ class Conversation:
         self._session.log.warning(line, source="claude.stderr")
 
 
-def user_message(content: Any, id: str = "") -> dict[str, Any]:
+def user_message(content: Any) -> dict[str, Any]:
     """A user's message as the CLI reads it, with an id by which its frames name it."""
     return {
         "type": "user",
         "message": {"role": "user", "content": content},
         "parent_tool_use_id": None,
         "session_id": "default",
-        "uuid": id or str(uuid.uuid4()),
+        "uuid": str(uuid.uuid4()),
     }

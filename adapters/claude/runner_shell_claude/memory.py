@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,18 +138,21 @@ class Memory:
 
     # --- messages ------------------------------------------------------------------------------
 
-    def sending(self, turn: str, message: dict[str, Any]) -> None:
-        """A message is about to be sent: it is known now, should this process die of it."""
-        turns = self._session.state.get(TURNS, {}) | {turn: message["uuid"]}
+    def sending(self, turn: str, messages: Sequence[dict[str, Any]]) -> None:
+        """These are about to be sent: all are known now, should this process die of one of them."""
+        turns = self._session.state.get(TURNS, {}) | {turn: messages[0]["uuid"]}
         self._session.state[TURNS] = dict(list(turns.items())[-TURNS_KEPT:])
-        self._keep([message])
+        self._keep(messages)
 
     def adding(self, message: dict[str, Any]) -> None:
         """A message is about to be sent into the turn that runs."""
         self._keep([*self.pending(), message])
 
-    def _keep(self, messages: list[dict[str, Any]]) -> None:
-        (self.directory / _PENDING_FILE).write_text(json.dumps(messages), encoding="utf-8")
+    def _keep(self, messages: Sequence[dict[str, Any]]) -> None:
+        kept = self.directory / _PENDING_FILE
+        written = kept.with_suffix(".new")
+        written.write_text(json.dumps(messages), encoding="utf-8")
+        written.replace(kept)  # whole or not at all, wherever this process dies
 
     def pending(self) -> list[dict[str, Any]]:
         """The messages of the turn that has no ending yet, in order."""

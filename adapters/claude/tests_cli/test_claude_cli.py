@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from claude_recording import Recorder
 from runner_shell_claude import ClaudeAdapter, processes
+from runner_shell_claude.conversation import user_message
 from runner_shell_claude.testing import ApiError, Reply, ScriptedModel, ToolUse
 
 from runner_shell import Answer, Request, UserMessage, events
@@ -662,15 +663,11 @@ async def test_a_message_that_never_arrived_is_sent_by_the_next_process(
     """A process that died before its CLI took the message up has not lost it."""
     model.say(Reply("hello"))
     async with running(recorder, model) as adapter:
-        adapter._conversation._turn = None
-        adapter._memory.sending("turn-1", {"uuid": UUID, "message": {"content": "do it"}})
+        adapter._memory.sending("turn-1", [user_message("do it")])
     async with running(recorder, model) as adapter:
         ending = await recorder.turn(adapter, RESTART)
     assert ending.outcome == "completed"
     assert "do it" in model.requests[0].texts()
-
-
-UUID = "11111111-2222-4333-8444-555555555555"
 
 
 # --- commands --------------------------------------------------------------------------------
@@ -927,6 +924,9 @@ async def test_a_folded_message_outlives_the_cli(recorder: Recorder, model: Scri
     async with running(recorder, model) as adapter:
         turn = asyncio.create_task(recorder.turn(adapter, "one"))
         await began(recorder)
+        memory = adapter._conversation._memory
+        while not memory.has_transcript:  # noqa: ASYNC110 — without one nothing can go on
+            await asyncio.sleep(0.02)
         assert await adapter.inject(UserMessage(content="and two"))
         await written(adapter)
         connection = adapter._conversation._connection
