@@ -10,7 +10,6 @@ after a resume the CLI may begin before the hook is known to it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import shlex
 from collections.abc import Mapping
@@ -26,11 +25,11 @@ from claude_agent_sdk import (
 from runner_shell import Answer, Session, events
 
 from . import requests
+from .asked import Asked, digest_of
 from .runner_tools import RULES as OWN_RULES
 from .settings import ClaudeSettings
 
 DEFERRED = "claude.deferred"
-ASKED = "claude.asked"
 """Durable: the call that waits for an answer, `{"id", "name", "input"}`."""
 
 RULES = "claude.rules"
@@ -87,6 +86,7 @@ class Desk:
         self._called_with = called_with
         self._one_at_a_time = asyncio.Lock()
         self._superseded: set[str] = set()
+        self._asked = Asked(session)
 
     # --- the CLI's two ways ------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Desk:
         self, name: str, input: dict[str, Any], context: ToolPermissionContext
     ) -> requests.PermissionResult:
         """The CLI's rules want a person."""
-        key = context.tool_use_id or _digest(name, input)
+        key = context.tool_use_id or digest_of(name, input)
         if (decided := self._by_policy(name)) is not None:
             return decided
         if self._settings.policy == "defer" and self.deferred_id not in ("", key):
@@ -169,23 +169,14 @@ class Desk:
             default=_default(name, self._settings.policy),
             timeout_seconds=self._settings.answer_seconds,
         )
-        digest = _digest(name, input)
-        key = self._asked(digest, key)
-        answer = await (
-            self._session.ask(request, key=key, may_defer=True)
-            if may_defer
-            else self._session.ask(request, key=key)
-        )
-        if answer is not None:
-            self._session.state[ASKED] = _without(self._session.state.get(ASKED, {}), digest)
+        with self._asked.key(name, input, key) as question:
+            answer = await (
+                self._session.ask(request, key=question.key, may_defer=True)
+                if may_defer
+                else self._session.ask(request, key=question.key)
+            )
+            question.decided = answer is not None
         return answer
-
-    def _asked(self, digest: str, key: str) -> str:
-        """The question's key; that of the same call, where a process died while it was asked."""
-        asked = self._session.state.get(ASKED, {})
-        if digest not in asked:
-            self._session.state[ASKED] = asked | {digest: key}
-        return str(asked.get(digest, key))
 
     def _by_policy(self, name: str) -> requests.PermissionResult | None:
         """What the policy decides without asking anybody."""
@@ -236,15 +227,6 @@ def denying_settings(call: Mapping[str, Any], message: str) -> str:
     hook = {"type": "command", "command": found}
     matcher = {"matcher": str(call["name"]), "hooks": [hook]}
     return json.dumps({"hooks": {"PreToolUse": [matcher]}})
-
-
-def _digest(name: str, input: Mapping[str, Any]) -> str:
-    encoded = json.dumps([name, input], sort_keys=True).encode()
-    return hashlib.sha256(encoded).hexdigest()[:24]
-
-
-def _without(asked: Mapping[str, str], digest: str) -> dict[str, str]:
-    return {one: key for one, key in asked.items() if one != digest}
 
 
 def _default(name: str, policy: str) -> events.JSON:
