@@ -224,6 +224,29 @@ def test_the_number_of_the_last_process_is_kept(tmp_path: Path) -> None:
         again.close()
 
 
+def test_a_tail_that_was_lost_never_holds_events_without_their_epoch(tmp_path: Path) -> None:
+    """Wherever a lost node's disk stops: what a process said under its number, it knows the number.
+
+    So a gateway with events of an unknown epoch has them from elsewhere, and `gap` is true.
+    """
+    journal = opened(tmp_path / "j")
+    journal.took_epoch(7)
+    say_many(journal, 3)
+    journal.flush()
+    journal.close()
+    (name,) = segments(tmp_path / "j")
+    whole = (tmp_path / "j" / name).read_bytes()
+    seen = set()
+    for cut in range(len(whole) + 1):
+        directory = tmp_path / f"cut-{cut}"
+        shutil.copytree(tmp_path / "j", directory)
+        (directory / name).write_bytes(whole[:cut])
+        again = opened(directory)
+        seen.add((again.recovered.epoch, len(held(again))))
+        again.close()
+    assert seen == {(0, 0), (7, 0), (7, 1), (7, 2), (7, 3)}
+
+
 def test_the_turn_to_go_on_with_is_kept(tmp_path: Path) -> None:
     """Over any number of starts, until one says otherwise."""
     journal = opened(tmp_path / "j")
