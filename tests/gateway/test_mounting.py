@@ -1,11 +1,12 @@
-"""The documented backend with a gateway mounted in it, over uvicorn."""
+"""The documented backends with a gateway mounted in them, over uvicorn."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import importlib
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,17 @@ from runner_shell.protocol.frames import CloseCode
 from .site import V1, hear, hear_close
 from .support import event, events_frame, hello
 
-EXAMPLE = Path(__file__).parents[2] / "docs/examples/mounted_gateway/app.py"
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/mounted_gateway"
 TOKEN = "the-backend-s-own"
 
 
-def _example() -> Any:
-    spec = importlib.util.spec_from_file_location("mounted_gateway_example", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(params=["app", "fastapi_app"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The example's module, imported as a server does that is started beside it."""
+    monkeypatch.syspath_prepend(EXAMPLE)
+    yield importlib.import_module(request.param)
+    for name in ("team", request.param):
+        del sys.modules[name]
 
 
 @asynccontextmanager
@@ -54,10 +55,13 @@ async def served(application: Any) -> AsyncIterator[tuple[uvicorn.Server, str]]:
             await serving
 
 
-async def test_the_documented_backend_works(tmp_path: Path) -> None:
+async def test_the_documented_backend_works(
+    backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A session from the team's endpoint to its end; going, it tells the runner to dial again."""
-    application = _example().make(str(tmp_path / "gateway.db"), TOKEN)
-    async with served(application) as (server, address):
+    monkeypatch.setenv("STORE", str(tmp_path / "gateway.db"))
+    monkeypatch.setenv("ADMIN_TOKEN", TOKEN)
+    async with served(backend.application()) as (server, address):
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(
             base_url=f"http://{address}", headers=headers, trust_env=False
