@@ -17,7 +17,7 @@ from sphinx.util.typing import ExtensionMetadata
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from docs.site import navigation  # noqa: E402 — the path above must come first
+from docs.site import drawing, navigation  # noqa: E402 — the path above must come first
 from runner_shell import __version__  # noqa: E402
 
 project = "runner-shell"
@@ -44,13 +44,22 @@ pygments_dark_style = "github-dark"
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Join the navigation, and a front door to the home page."""
-    # A diagram is drawn by whoever reads the source at a forge; here its lines are shown, because
-    # what draws it would have to be fetched.
-    app.add_lexer("mermaid", TextLexer)
+    app.add_lexer("mermaid", TextLexer)  # a diagram that `drawing` does not know shows its lines
+    app.connect("source-read", _draw)
     app.connect("source-read", _name_places)
     app.connect("source-read", navigation.add_contents)
     app.connect("build-finished", _front_door)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _draw(app: Sphinx, docname: str, source: list[str]) -> None:
+    """A diagram becomes a picture: the script by which forges draw it would have to be fetched."""
+
+    def drawn(block: re.Match[str]) -> str:
+        diagram = drawing.read(block[1])
+        return block[0] if diagram is None else f"```{{raw}} html\n{drawing.svg(diagram)}\n```"
+
+    source[0] = re.sub(r"^```mermaid\n(.*?)^```$", drawn, source[0], flags=re.DOTALL | re.MULTILINE)
 
 
 def _name_places(app: Sphinx, docname: str, source: list[str]) -> None:

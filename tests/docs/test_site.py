@@ -6,13 +6,24 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from docs.site import api, command_line, docstring, links, navigation, source  # noqa: E402
+from docs.site import (  # noqa: E402
+    api,
+    command_line,
+    docstring,
+    drawing,
+    links,
+    navigation,
+    source,
+)
+from runner_shell.link import diagram, states  # noqa: E402
 
 BUILD_SECONDS = 300.0
 """Ends a hang; nothing is judged by it."""
@@ -154,3 +165,63 @@ def test_overloads_are_all_shown() -> None:
     shown = "\n".join(source.entry(source.definition(session, "Session"), 3))
     assert shown.count("async def ask(") == 2
     assert shown.count("Ask a person and wait for the answer.") == 1
+
+
+# --- diagrams ------------------------------------------------------------------------------------
+
+TABLES = [
+    (states.RunnerState, states.RUNNER_TABLE),
+    (states.GatewayState, states.GATEWAY_TABLE),
+]
+
+
+@pytest.mark.parametrize(("names", "table"), TABLES)
+def test_a_diagram_is_read_as_it_was_written(names: Any, table: Any) -> None:
+    """Every state and every transition of the link's tables, and nothing else."""
+    read = drawing.read(diagram.diagram(names, table))
+    assert read is not None
+    assert read.names == {state.name: state.value for state in names}
+    assert read.edges == [
+        (state.name, after.name, trigger.value) for (state, trigger), after in table.items()
+    ]
+
+
+@pytest.mark.parametrize(("names", "table"), TABLES)
+def test_a_drawing_shows_every_state_and_cause(names: Any, table: Any) -> None:
+    """It is well-formed, has an arrow for each transition, and no box lies upon another."""
+    read = drawing.read(diagram.diagram(names, table))
+    assert read is not None
+    drawn = ElementTree.fromstring(drawing.svg(read))  # noqa: S314 — made here
+    svg = "{http://www.w3.org/2000/svg}"
+    said = {text.text for text in drawn.iter(f"{svg}text")}
+    assert {state.value for state in names} | {why for _, _, why in read.edges} == said
+    arrows = [path for path in drawn.iter(f"{svg}path") if path.get("marker-end")]
+    assert len(arrows) == len(table)
+    boxes = [
+        [float(box.get(name, "")) for name in ("x", "y", "width")]
+        for box in drawn.iter(f"{svg}rect")
+    ]
+    width = float(drawn.get("viewBox", "").split()[2])
+    for x, y, wide in boxes:
+        assert 0 <= x <= x + wide <= width
+        others = [left for left, top, _ in boxes if top == y and left > x]
+        assert all(x + wide < left for left in others)
+
+
+def test_what_is_no_state_diagram_is_left_as_it_is() -> None:
+    """Another kind of diagram shows its lines; a line that is none of ours is told."""
+    assert drawing.read("flowchart LR\n a --> b") is None
+    with pytest.raises(ValueError, match="no line of a state diagram"):
+        drawing.read("stateDiagram-v2\n note left of A")
+
+
+def test_the_site_shows_pictures(tmp_path: Path) -> None:
+    """The page of the link's states has drawings and none of their lines."""
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "README.md").write_text(f"# Home\n\n```mermaid\n{diagram.diagram(*TABLES[0])}\n```\n")
+    done = build(pages, tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    page = (tmp_path / "out" / "README.html").read_text()
+    assert 'aria-label="States: away, greeting' in page
+    assert "stateDiagram" not in page
