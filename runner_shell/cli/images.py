@@ -64,8 +64,14 @@ def build(
         str, typer.Option(help="URL of the source, for a label.", show_default=False)
     ] = "",
     project: Checkout = HERE,
+    output: Annotated[
+        str,
+        typer.Option(
+            help="Where to write what is in each image.", show_default="the checkout's build/images"
+        ),
+    ] = "",
 ) -> None:
-    """Build the images, and write what is in each to build/images.
+    """Build the images, and write down what is in each.
 
     The same checkout, on the same base, makes the same layers. 1 if a build fails.
     """
@@ -85,7 +91,7 @@ def build(
     found = _engine(engine)
     try:
         building.build(
-            _project(project, source),
+            _project(project, source, output),
             chosen(names or []),
             found,
             how,
@@ -166,7 +172,8 @@ def _engine(name: str) -> Engine:
     return find_engine(name)
 
 
-def _project(root: Path, source: str = "") -> Project:
+def _project(root: Path, source: str = "", output: str = "") -> Project:
     from ..images.project import read_project
 
-    return read_project(root.absolute(), os.environ, source)
+    out = Path(output).absolute() if output else None
+    return read_project(root.absolute(), os.environ, source=source, output=out)

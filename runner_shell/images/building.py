@@ -17,7 +17,7 @@ import msgspec
 
 from ..errors import ConfigurationError
 from . import context, debian_base, sizes
-from .catalogue import BUILD, IMAGES, Image, reference
+from .catalogue import BASE, BUILD, IMAGES, Image, reference
 from .engine import Building, Engine
 from .plan import Build, plan
 from .project import Project
@@ -64,6 +64,7 @@ def build(
     """
     tag = tag or project.version
     base_image = _base(project, engine, base_image, say)
+    stands_on = base_image or default_base(project.containerfile(BASE.name).read_text())
     uv = context.find_uv(project.root, os.environ)
     for image in images:
         say(f"{image.name}: wheels and locked requirements")
@@ -72,7 +73,7 @@ def build(
         project,
         images,
         tag=tag,
-        labels=lambda image: labels(project, image),
+        labels=lambda image: labels(project, image, stands_on),
         base_image=base_image,
     )
     for one in builds:
@@ -82,8 +83,13 @@ def build(
             describe(project, one, engine)
 
 
-def labels(project: Project, image: Image) -> Mapping[str, str]:
+def labels(project: Project, image: Image, stands_on: str) -> Mapping[str, str]:
     """What an image says of itself.
+
+    Args:
+        project: What it is made from.
+        image: Which.
+        stands_on: What the base stands on.
 
     Source: OCI image specification, "Pre-Defined Annotation Keys".
     """
@@ -96,6 +102,7 @@ def labels(project: Project, image: Image) -> Mapping[str, str]:
         "source": project.source,
         "licenses": "Apache-2.0",
         "created": created,
+        "base.name": stands_on,
     }
     return {f"org.opencontainers.image.{name}": value for name, value in said.items() if value}
 
@@ -160,7 +167,7 @@ def _files(image: SavedImage) -> tuple[list[sizes.Sized], dict[str, str]]:
 def _base(project: Project, engine: Engine, wanted: str, say: Say) -> str:
     """What the base is to stand on; empty for the Containerfile's own choice."""
     if wanted == AUTO:
-        choice = default_base((project.root / "images/base/Containerfile").read_text())
+        choice = default_base(project.containerfile(BASE.name).read_text())
         if subprocess.run(engine.pull(choice), capture_output=True, check=False).returncode == 0:
             return ""
         say(f"{choice} cannot be pulled")

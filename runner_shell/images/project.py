@@ -27,6 +27,7 @@ class Project(Struct, frozen=True, kw_only=True):
         revision: The commit, with `-dirty` behind it where something is not committed; or empty.
         epoch: The time in seconds since 1970 that every file and image bears.
         source: Where the source can be looked at; or empty.
+        output: Where what a build leaves is written.
     """
 
     root: Path
@@ -34,22 +35,30 @@ class Project(Struct, frozen=True, kw_only=True):
     revision: str
     epoch: int
     source: str = ""
-
-    @property
-    def output(self) -> Path:
-        """Where what a build leaves is written."""
-        return self.root / "build" / "images"
+    output: Path
 
     def containerfile(self, name: str) -> Path:
         """The Containerfile of an image."""
         return self.root / "images" / name / "Containerfile"
 
 
-def read_project(root: Path, environment: Mapping[str, str], source: str = "") -> Project:
+def read_project(
+    root: Path,
+    environment: Mapping[str, str],
+    *,
+    source: str = "",
+    output: Path | None = None,
+) -> Project:
     """Look at a checkout.
 
     The time is `SOURCE_DATE_EPOCH`, or that of the last commit that changed what an image is made
     of.
+
+    Args:
+        root: The checkout.
+        environment: The variables, of which `SOURCE_DATE_EPOCH` counts.
+        source: Where the source can be looked at.
+        output: Where to write what a build leaves; `build/images` in the checkout unless given.
 
     Raises:
         ConfigurationError: It is none of this project, or the time is no number.
@@ -67,6 +76,7 @@ def read_project(root: Path, environment: Mapping[str, str], source: str = "") -
         revision=_revision(root),
         epoch=_epoch(root, environment),
         source=source,
+        output=output or root / "build" / "images",
     )
 
 
