@@ -145,6 +145,9 @@ fuzz: setup ## Try to make a secret leak (TRIALS=10000000 SEED=1 PROCESSES=2)
 bench-claude: setup ## Measure the Claude adapter beside the bare SDK, with the real CLI
 	$(BIN)/python -m tests.bench.claude --markdown docs/explanation/benchmarks-claude.md
 
+bench-images: images ## Measure the images' start beside a bare container, and what each megabyte is
+	$(BIN)/python -m tests.bench.images --markdown docs/explanation/benchmarks-images.md
+
 bench-langgraph: setup ## Measure the LangGraph adapter beside a bare astream loop
 	$(BIN)/python -m tests.bench.stream
 

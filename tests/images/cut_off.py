@@ -1,7 +1,7 @@
 """One session with everything in this process's network namespace: gateway, model, container.
 
-`nsenter --net=/run/netns/NAME python cut_off.py DIRECTORY IMAGE NAME` prints what came of it (JSON);
-with one argument, how often anything wanted to leave the namespace.
+`python cut_off.py DIRECTORY IMAGE NAMESPACE` prints what came of it, as JSON; with one
+argument, how often anything wanted to leave the namespace.
 """
 
 from __future__ import annotations
