@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import ConfigurationError
 from .options import Json
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def build(
     """
     import shlex
 
-    from ..images import building
+    building = _building()
     from ..images.catalogue import chosen
     from ..images.engine import Building
 
@@ -141,8 +143,7 @@ def list_images(
     """List the images that are built: id, size, and what is written down of each."""
     import json
 
-    from ..images import building
-
+    building = _building()
     at = _project(project)
     rows = [building.summary(at, *one) for one in building.built(at, _engine(engine), tag)]
     for row in rows:
@@ -164,6 +165,16 @@ async def _test(engine: Engine, image: str) -> int:
         said = f": {checked.problem}" if checked.problem else ""
         typer.echo(f"  {'wrong' if checked.problem else 'ok':<5}  {checked.what}{said}")
     return wrong
+
+
+def _building() -> ModuleType:
+    try:
+        from ..images import building
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"images need {error.name}: install `runner-shell[images]`"
+        ) from error
+    return building
 
 
 def _engine(name: str) -> Engine:

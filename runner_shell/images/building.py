@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from tarfile import TarInfo
 from typing import Any
 
 import msgspec
 
 from ..errors import ConfigurationError
-from . import context, debian_base, sizes
+from . import context, debian_base, inspection, lock, sbom, sizes
+from .archive import ImageArchive
 from .catalogue import BASE, BUILD, IMAGES, Image, reference
 from .engine import Building, Engine
+from .labels import Facts, labels
+from .lock import Lock
 from .plan import Build, plan
 from .project import Project
-from .saved import SavedImage
+from .requirements import normalised
 
 Say = Callable[[str], None]
 
@@ -65,6 +69,8 @@ def build(
     tag = tag or project.version
     base_image = _base(project, engine, base_image, say)
     stands_on = base_image or default_base(project.containerfile(BASE.name).read_text())
+    locked = lock.parse((project.root / "uv.lock").read_text())
+    digest = _digest(engine, stands_on)
     uv = context.find_uv(project.root, os.environ)
     for image in images:
         say(f"{image.name}: wheels and locked requirements")
@@ -73,54 +79,67 @@ def build(
         project,
         images,
         tag=tag,
-        labels=lambda image: labels(project, image, stands_on),
+        labels=lambda image: labels(facts(project, image, locked, stands_on, digest)),
         base_image=base_image,
     )
     for one in builds:
         say(f"{one.name}: {one.tags[0]}")
         _carry_out(engine, one, how)
         if one.name != BUILD:
-            describe(project, one, engine)
+            describe(project, one, engine, locked)
 
 
-def labels(project: Project, image: Image, stands_on: str) -> Mapping[str, str]:
-    """What an image says of itself.
+def facts(project: Project, image: Image, locked: Lock, stands_on: str, digest: str) -> Facts:
+    """What is known of an image before it is built.
 
     Args:
         project: What it is made from.
         image: Which.
+        locked: What it installs.
         stands_on: What the base stands on.
-
-    Source: OCI image specification, "Pre-Defined Annotation Keys".
+        digest: The digest of that.
     """
-    created = datetime.fromtimestamp(project.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    said = {
-        "title": reference(image.name, "").rstrip(":"),
-        "description": image.title,
-        "version": project.version,
-        "revision": project.revision,
-        "source": project.source,
-        "licenses": "Apache-2.0",
-        "created": created,
-        "base.name": stands_on,
-    }
-    return {f"org.opencontainers.image.{name}": value for name, value in said.items() if value}
+    framework = image.framework and f"{image.framework} {locked.package(image.framework).version}"
+    return Facts(
+        image=image.name,
+        version=project.version,
+        created=project.epoch,
+        description=image.title,
+        revision=project.revision,
+        source=project.source,
+        base_name=stands_on,
+        base_digest=digest,
+        adapter=image.adapter and f"{image.distribution} {project.version}",
+        framework=framework,
+    )
 
 
-def describe(project: Project, one: Build, engine: Engine) -> None:
-    """Write what an image consists of to `build/images/NAME`: its layers and their sizes."""
+def describe(project: Project, one: Build, engine: Engine, locked: Lock) -> None:
+    """Write what an image consists of to its folder: layers, sizes, bill of materials.
+
+    Args:
+        project: What it was made from, and where the folder is.
+        one: Its build.
+        engine: What keeps it.
+        locked: What it was installed from.
+    """
     folder = project.output / one.name
+    wheels = {
+        normalised(path.name.partition("-")[0]): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in project.output.glob("*/context/wheels/*.whl")
+    }
     with saved(engine, one.tags[0]) as image:
-        files, ledgers = _files(image)
+        found = rows(image)
         layers = image.layers
-    found = sizes.rows(files, ledgers)
+        bill = sbom.document(inspection.subject(image, locked, wheels=wheels))
     (folder / "labels.json").write_text(json.dumps(dict(sorted(one.labels.items())), indent=2))
     (folder / "layers.json").write_text(json.dumps(layers, indent=2))
     (folder / "size.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    (folder / "sbom.cdx.json").write_text(bill)
 
 
 @contextmanager
-def saved(engine: Engine, image: str) -> Iterator[SavedImage]:
+def saved(engine: Engine, image: str) -> Iterator[ImageArchive]:
     """An image as it is kept, to be read while the block runs.
 
     Raises:
@@ -129,7 +148,7 @@ def saved(engine: Engine, image: str) -> Iterator[SavedImage]:
     with tempfile.TemporaryDirectory(prefix="runner-shell-image-") as directory:
         archive = Path(directory) / "image.tar"
         _run(engine.save(image, archive))
-        with SavedImage(archive) as opened:
+        with ImageArchive(archive) as opened:
             yield opened
 
 
@@ -148,20 +167,26 @@ def summary(project: Project, image: Image, name: str, id: str) -> dict[str, Any
     iid = folder / "iid"
     if not (iid.is_file() and iid.read_text().strip().removeprefix("sha256:") == id):
         return {"image": name, "id": id, "megabytes": None, "revision": ""}
-    rows = msgspec.json.decode((folder / "size.json").read_bytes(), type=list[sizes.Row])
+    taken = msgspec.json.decode((folder / "size.json").read_bytes(), type=list[sizes.Row])
     said = json.loads((folder / "labels.json").read_text())
-    megabytes = round(sizes.total(rows) / sizes.MEGABYTE)
+    megabytes = round(sizes.total(taken) / sizes.MEGABYTE)
     revision = said.get("org.opencontainers.image.revision", "")
     return {"image": name, "id": id, "megabytes": megabytes, "revision": revision}
 
 
-def _files(image: SavedImage) -> tuple[list[sizes.Sized], dict[str, str]]:
-    files = [
-        sizes.Sized(entry.layer, entry.path, entry.info.size)
-        for entry in image.entries()
-        if entry.info.isreg()
-    ]
-    return files, image.texts(sizes.is_ledger)
+def rows(image: ImageArchive) -> list[sizes.Row]:
+    """What takes how much of each layer of a saved image."""
+    files: list[sizes.Sized] = []
+    ledgers: dict[str, str] = {}
+    for number in range(len(image.layers)):
+        with image.layer(number) as layer:
+            for member in filter(TarInfo.isreg, layer):
+                path = f"/{member.name.removeprefix('./').lstrip('/')}"
+                files.append(sizes.Sized(number, path, member.size))
+                stream = layer.extractfile(member) if sizes.is_ledger(path) else None
+                if stream is not None:
+                    ledgers[path] = stream.read().decode(errors="replace")
+    return sizes.rows(files, ledgers)
 
 
 def _base(project: Project, engine: Engine, wanted: str, say: Say) -> str:
@@ -173,6 +198,16 @@ def _base(project: Project, engine: Engine, wanted: str, say: Say) -> str:
         say(f"{choice} cannot be pulled")
         wanted = DEBIAN
     return _debian(project, engine, say) if wanted == DEBIAN else wanted
+
+
+def _digest(engine: Engine, image: str) -> str:
+    """The digest of what the base stands on: named, or as it is kept here; else empty."""
+    named = image.rpartition("@")[2] if "@sha256:" in image else ""
+    if named:
+        return named
+    done = subprocess.run(engine.digest(image), capture_output=True, text=True, check=False)
+    found = done.stdout.strip()
+    return found if done.returncode == 0 and found.startswith("sha256:") else ""
 
 
 def default_base(containerfile: str) -> str:

@@ -38,20 +38,34 @@ class Image(NamedTuple):
         distribution: The distribution whose locked closure it holds.
         title: What it is, in a few words.
         adapter: The adapter that it starts unless told otherwise; none in the base.
+        framework: The distribution that the adapter is for.
     """
 
     name: str
     distribution: str
     title: str
     adapter: str = ""
+    framework: str = ""
 
 
 BASE = Image("base", "runner-shell", "runner-shell: the shell and git")
 
 IMAGES: tuple[Image, ...] = (
     BASE,
-    Image("claude", "runner-shell-claude", "runner-shell with Claude Code", "claude"),
-    Image("langgraph", "runner-shell-langgraph", "runner-shell with LangGraph", "langgraph"),
+    Image(
+        name="claude",
+        distribution="runner-shell-claude",
+        title="runner-shell with Claude Code",
+        adapter="claude",
+        framework="claude-agent-sdk",
+    ),
+    Image(
+        name="langgraph",
+        distribution="runner-shell-langgraph",
+        title="runner-shell with LangGraph",
+        adapter="langgraph",
+        framework="langgraph",
+    ),
 )
 
 BUILD = "build"

@@ -65,7 +65,7 @@ class Engine(NamedTuple):
         return ["--format", "docker", "--layers", "--timestamp", str(epoch)]
 
     def save(self, image: str, archive: Path) -> list[str]:
-        """The command that writes an image to a file, as `saved` reads it."""
+        """The command that writes an image to a file, as `archive` reads it."""
         if self.name == "buildah":
             return [self.program, "push", "--quiet", image, f"docker-archive:{archive}:{image}"]
         if self.name == "docker":
@@ -103,6 +103,14 @@ class Engine(NamedTuple):
                 image,
             ]
         return [self.program, "image", "inspect", "--format", "{{.Id}}", image]
+
+    def digest(self, image: str) -> list[str]:
+        """The command that prints the digest by which an image that is here can be named."""
+        if self.name == "docker":  # which knows one only of what came from a registry
+            return [self.program, "image", "inspect", "--format", "{{.Id}}", image]
+        kind = ["inspect", "--type", "image"] if self.name == "buildah" else ["image", "inspect"]
+        form = "{{.FromImageDigest}}" if self.name == "buildah" else "{{.Digest}}"
+        return [self.program, *kind, "--format", form, image]
 
     def run(self, arguments: Sequence[str]) -> list[str]:
         """The command that runs a container.

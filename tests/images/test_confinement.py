@@ -142,7 +142,7 @@ print(json.dumps({
     "tools": [name for name in ("pip", "uv", "cc", "gcc", "make") if shutil.which(name)],
     "modules": [name for name in ("pip", "langgraph", "langchain_core", "claude_agent_sdk", "mcp")
                 if importlib.util.find_spec(name)],
-    "caches": [path for path in (os.path.expanduser("~root/.cache"), "/cache", "/var/lib/apt/lists", "/tmp")
+    "caches": [path for path in (os.path.expanduser("~root/.cache"), "/var/lib/apt/lists", "/tmp")
                if os.path.isdir(path) and os.access(path, os.R_OK) and os.listdir(path)],
     "stale": [os.path.join(folder, name) for folder, _, names in os.walk("/opt") for name in names
               if name in ("uv_cache.json", "direct_url.json", "RECORD.jws")],

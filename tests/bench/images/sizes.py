@@ -90,4 +90,4 @@ def _bare(project: Project, engine: Engine, options: Sequence[str]) -> int:
         command = [engine.program, "build", *options, "--tag", tag, directory]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     with building.saved(engine, tag) as image:
-        return sum(entry.info.size for entry in image.entries() if entry.info.isreg())
+        return total(building.rows(image))
