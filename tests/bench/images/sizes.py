@@ -20,7 +20,8 @@ from runner_shell.images.sizes import Row, total
 
 PEER = """\
 FROM {base}
-RUN apt-get update && apt-get install -y --no-install-recommends git \\
+RUN apt-get update \\
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends git \\
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 """
 
