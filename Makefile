@@ -56,15 +56,30 @@ docs: setup ## Build the documentation into build/docs, strictly, and check its 
 test: setup ## Every test
 	$(BIN)/pytest
 
-system-deps: ## Install PostgreSQL from the system's packages where it is missing (apt, as root)
+system-deps: ## Install PostgreSQL and a container engine where they are missing (apt, as root)
 	@.ci/install_postgresql
+	@.ci/install_containers "$(BASE)"
 
-test-postgres: setup system-deps ## The LangGraph adapter with a real PostgreSQL
+test-postgres: setup ## The LangGraph adapter with a real PostgreSQL
+	@.ci/install_postgresql
 	$(BIN)/pytest adapters/langgraph/tests_postgres
 
 test-mirror: setup ## The page on signing and mirroring images, with real registries
 	@.ci/fetch_mirror_tools build/mirror-tools
 	PATH="$(CURDIR)/build/mirror-tools/bin:$$PATH" PYTHONPATH=tests/docs $(BIN)/pytest images/tests_mirror
+
+# An image to build on; `debian` makes one from Debian's packages, `auto` does where none can be pulled.
+BASE ?= auto
+
+images: setup ## Build the container images (BASE=an image, debian or auto)
+	@.ci/install_containers "$(BASE)"
+	$(BIN)/runner-shell images build --base-image "$(BASE)"
+
+test-images: images ## Build every image and run it: confined, killed, drained, resumed, cut off
+	$(BIN)/pytest tests/images
+
+test-images-bounded: images ## The part of it that CI runs
+	$(BIN)/pytest -m bounded tests/images
 
 test-quick: setup ## The tests without real processes and wheels
 	$(BIN)/pytest -m "not slow"
@@ -129,6 +144,9 @@ fuzz: setup ## Try to make a secret leak (TRIALS=10000000 SEED=1 PROCESSES=2)
 
 bench-claude: setup ## Measure the Claude adapter beside the bare SDK, with the real CLI
 	$(BIN)/python -m tests.bench.claude --markdown docs/explanation/benchmarks-claude.md
+
+bench-images: images ## Measure the images' start beside a bare container, and what each megabyte is
+	$(BIN)/python -m tests.bench.images --markdown docs/explanation/benchmarks-images.md
 
 bench-langgraph: setup ## Measure the LangGraph adapter beside a bare astream loop
 	$(BIN)/python -m tests.bench.stream

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import ConfigurationError
 from . import complete
+from .images import images
 from .options import (
     AnySession,
     CommandId,
@@ -30,6 +31,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(images, name="images")
 
 REPLY_SECONDS = 5.0
 

@@ -71,24 +71,47 @@ def inspect(
     Raises:
         ConfigurationError: The image has no labels to tell when it was built.
     """
-    found = image.config.get("config", {}).get("Labels") or {}
+    seen = subject(image, locked, wheels=wheels)
+    closure = seen.locked
+    ours = _ours(seen.contents)
+    return Inspection(
+        tuple(labels.problems(_labels(image))),
+        differences(closure, ours) if locked is not None else (),
+        tuple((scanner or Scanner()).image(image)),
+        sbom.document(seen),
+    )
+
+
+def subject(
+    image: ImageArchive, locked: Lock | None = None, *, wheels: Mapping[str, str] | None = None
+) -> sbom.Subject:
+    """What a bill of materials is made from; no secrets are looked for.
+
+    Args:
+        image: The image.
+        locked: What it was installed from; without it the bill has neither origins nor needs.
+        wheels: SHA-256 of our own wheels by distribution.
+
+    Raises:
+        ConfigurationError: The image has no labels to tell when it was built.
+    """
     contents = contents_of(image)
     target = _target(image, contents)
-    ours = [one for one in contents.distributions if one.place.startswith(ENVIRONMENT)]
-    closure = _closure(locked, ours, target) if locked is not None else ()
-    subject = sbom.Subject(
-        facts=labels.read(found),
+    return sbom.Subject(
+        facts=labels.read(_labels(image)),
         contents=contents,
-        locked=closure,
+        locked=_closure(locked, _ours(contents), target) if locked is not None else (),
         target=target,
         wheels=wheels or {},
     )
-    return Inspection(
-        tuple(labels.problems(found)),
-        differences(closure, ours) if locked is not None else (),
-        tuple((scanner or Scanner()).image(image)),
-        sbom.document(subject),
-    )
+
+
+def _labels(image: ImageArchive) -> Mapping[str, str]:
+    return image.config.get("config", {}).get("Labels") or {}
+
+
+def _ours(contents: Contents) -> list[Distribution]:
+    return [one for one in contents.distributions if one.place.startswith(ENVIRONMENT)]
 
 
 def _target(image: ImageArchive, contents: Contents) -> Target:

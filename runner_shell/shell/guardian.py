@@ -87,7 +87,8 @@ def guard(run: Callable[[], int], *, termination_log: str | None = None) -> NoRe
     if runner_pid == 0:
         os.close(pipe_out)
         become_runner(guardian_pid, pipe_in)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # Whoever started us may have blocked what is forwarded, so that none is lost meanwhile.
+        signal.pthread_sigmask(signal.SIG_SETMASK, before - _FORWARDED)
         sys.exit(run())
     os.close(pipe_in)
     os._exit(_keep_watch(_Watch(runner_pid, pipe_out), log))

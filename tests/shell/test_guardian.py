@@ -301,6 +301,13 @@ def test_terminals_interrupt_reaches_the_runner_once(scene: Scene, preparation: 
         os.close(terminal)
 
 
+def test_a_signal_that_came_before_the_guardian_is_not_lost(scene: Scene) -> None:
+    """Blocked by who started it, a signal waits for the guardian, and the runner hears it."""
+    early = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
+    process = scene.start("wait_forever()", before=f"{early}os.kill(os.getpid(), signal.SIGTERM)")
+    assert process.wait(60) == 128 + signal.SIGTERM
+
+
 def test_runner_starts_with_a_clean_slate(scene: Scene) -> None:
     """The runner has no signal blocked and waits for its own children as usual."""
     process = scene.start(
