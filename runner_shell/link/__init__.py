@@ -2,5 +2,5 @@
 
 Nothing here reads a clock, a socket or a file: frames and times go in, effects and frames come
 out, and `transport` or the gateway carries them. Rooms: `states` (the tables), `effects`, `runner`,
-`gateway`, `batching` (what goes into which frame).
+`gateway`, `batching` (what goes into which frame), `diagram` (draws the tables).
 """

@@ -1,8 +1,9 @@
 """Messages and their blocks, streamed or whole: pure, frames in, events out.
 
 The main thread's messages come as the API's stream events, and beside them each finished block once
-more as a whole message with the same id, before the event that stops the block. A sub-agent's come
-whole only, a frame for each block. One message at a time is open in each scope.
+more as a whole message with the same id, before the event that stops the block: one that is stopped
+without was cut, or what follows tells that it was not. A sub-agent's come whole only, a frame for
+each block. One message at a time is open in each scope.
 """
 
 from __future__ import annotations
@@ -62,8 +63,16 @@ class Messages:
 
     # --- streamed ----------------------------------------------------------------------------
 
-    def stream(self, event: Mapping[str, Any], scope: events.Scope) -> Events:
-        """One of the API's stream events."""
+    def stream(
+        self, event: Mapping[str, Any], scope: events.Scope, *, abandoned: bool = False
+    ) -> Events:
+        """One of the API's stream events.
+
+        Args:
+            event: As the API sent it.
+            scope: Whose.
+            abandoned: The CLI made it up, to end a message whose stream was cut.
+        """
         match event:
             case {"type": "message_start", "message": {"id": str(id)} as message}:
                 # One that is open still was cut: the model is asked anew.
@@ -77,13 +86,12 @@ class Messages:
                 yield from self._start_block(index, block, scope)
             case {"type": "content_block_delta", "index": int(index), "delta": delta}:
                 yield from self._delta(index, delta, scope)
-            case {"type": "content_block_stop"}:
-                yield from self._finish_block(scope)
             case {"type": "message_delta"}:
+                yield from self._finish_block(scope)
                 if (message := self._open.get(scope)) is not None:
                     message.usage = usage.of_message(event.get("usage")) or message.usage
             case {"type": "message_stop"}:
-                yield from self.close(scope)
+                yield from self.close(scope, cancelled=abandoned)
 
     def _start_block(self, index: int, block: Block, scope: events.Scope) -> Events:
         message = self._open.get(scope)

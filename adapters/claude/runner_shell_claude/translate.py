@@ -72,7 +72,8 @@ class Translator:
         scope = self._scope(frame)
         match frame:
             case {"type": "stream_event", "event": Mapping() as event}:
-                yield from self._messages.stream(event, scope)
+                abandoned = bool(frame.get("abandoned_blocks"))
+                yield from self._messages.stream(event, scope, abandoned=abandoned)
             case {"type": "assistant", "message": Mapping() as message}:
                 yield from self._assistant(message, frame, scope)
             case {"type": "user", "message": Mapping() as message}:

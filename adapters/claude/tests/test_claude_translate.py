@@ -130,6 +130,17 @@ def test_a_message_that_is_cut_and_asked_for_without_a_stream_is_cancelled() -> 
     assert events.BlockDelta(message="m2", index=0, text="all of it") in got
 
 
+def test_a_message_that_the_cli_abandons_is_cancelled() -> None:
+    """The CLI may end what was cut by events that look as if the API had sent them."""
+    opened = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+    *before, stop = stream(
+        begin(), opened, {"type": "content_block_stop", "index": 0}, {"type": "message_stop"}
+    )
+    got = play(*before, stop | {"abandoned_blocks": {"from_block_index": 0}})
+    assert events.BlockFinished(message="m1", index=0, status="cancelled") in got
+    assert events.MessageFinished(id="m1", status="cancelled") in got
+
+
 def test_blocks_without_a_place_are_carried() -> None:
     """A block that the vocabulary lacks becomes `custom`, streamed or not."""
     block = {"type": "redacted_thinking", "data": "opaque"}
