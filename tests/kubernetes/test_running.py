@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from real_processes import Launcher, RealGateway
@@ -54,44 +52,43 @@ def test_a_runner_starts_from_the_manifest_s_environment(
 
 
 @root_only
-def test_a_volume_s_own_directory_is_refused_and_one_below_it_is_taken(open_path: Path) -> None:
+def test_a_volume_s_own_directory_is_refused_and_one_below_it_is_taken(tmp_path: Path) -> None:
     """A kubelet gives a mount to root and the pod's group: the state lies one directory below."""
-    mount = open_path / "state"
+    mount = tmp_path / "state"
     mount.mkdir()
     os.chown(mount, 0, VOLUME_GROUP)
     mount.chmod(0o2775)
-    assert not _as_the_runner(lambda: private_directory(mount))
-    assert _as_the_runner(lambda: private_directory(mount / "session"))
+    assert not _as_the_runner(tmp_path, "state")
+    assert _as_the_runner(tmp_path, "state/session")
     assert (mount / "session").stat().st_mode & 0o777 == 0o700
     _as_a_kubelet_does_again(mount)
-    assert _as_the_runner(lambda: private_directory(mount / "session"))
+    assert _as_the_runner(tmp_path, "state/session")
     assert (mount / "session").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.fixture
-def open_path() -> Iterator[Path]:
-    """A directory that other users reach, as `tmp_path` is none."""
-    with TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+def _as_the_runner(place: Path, name: str) -> bool:
+    """Whether the pod's user may keep its state in a directory of this place.
 
-
-def _as_the_runner(act: Callable[[], object]) -> bool:
-    """Whether it succeeds as the pod's user, in a process of its own."""
+    In a process of its own, which stands in the place: what lies above may be closed to that user.
+    """
+    place.chmod(0o711)
     child = os.fork()
     if child == 0:
         code = 1
         try:
+            os.chdir(place)
             os.setgroups([VOLUME_GROUP])
             os.setresgid(GROUP, GROUP, GROUP)
             os.setresuid(USER, USER, USER)
-            act()
+            private_directory(Path(name))
             code = 0
         except ConfigurationError:
-            pass
+            code = 2
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 2), "it failed otherwise"
+    return code == 0
 
 
 def _as_a_kubelet_does_again(mount: Path) -> None:

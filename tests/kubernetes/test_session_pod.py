@@ -13,6 +13,7 @@ from runner_shell_claude.settings import ClaudeSettings
 from runner_shell_langgraph.settings import LangGraphSettings
 
 from runner_shell import AdapterSettings, __version__
+from runner_shell.control.client import ANSWER_SECONDS
 from runner_shell.shell import environment, guardian
 from runner_shell.shell.signals import LAST_RESORT_SECONDS
 
@@ -32,8 +33,10 @@ def pod(name: str) -> Manifest:
 
 def variables(manifests: list[Manifest]) -> dict[str, str]:
     """What a container finds in its environment, without the Secret's."""
-    told: dict[str, str] = dict(one(manifests, "ConfigMap")["data"])
-    own = container(one(manifests, "Job"))["env"]
+    found = container(one(manifests, "Job"))
+    [source] = [each["configMapRef"] for each in found["envFrom"] if "configMapRef" in each]
+    told: dict[str, str] = dict(one(manifests, "ConfigMap", source["name"])["data"])
+    own = found["env"]
     return told | {variable["name"]: variable["value"] for variable in own}
 
 
@@ -168,7 +171,10 @@ def test_no_probe_ends_a_runner(name: str) -> None:
     found = container(job(name))
     assert "livenessProbe" not in found
     assert "startupProbe" not in found
-    assert found["readinessProbe"]["exec"]["command"][1:] == ["-m", "runner_shell.control"]
+    probe = found["readinessProbe"]
+    assert probe["exec"]["command"] == ["python", "-m", "runner_shell.control"]
+    assert probe["timeoutSeconds"] > ANSWER_SECONDS  # the probe's own word comes first
+    assert probe["periodSeconds"] >= probe["timeoutSeconds"]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
