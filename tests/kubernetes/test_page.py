@@ -67,7 +67,7 @@ def test_a_patch_and_a_component_do_what_they_say(tmp_path: Path) -> None:
     told = {each["name"]: each["value"] for each in container(one(manifests, "Job"))["env"]}
     assert one(manifests, "Job")["spec"]["activeDeadlineSeconds"] == 28800
     assert told["TIMEOUT"] == "28400"
-    assert told["RUNNER_STATE_DIR"] == "/state/session"
+    assert told["RUNNER_STATE_DIR"] == "/state/runner"
     assert one(manifests, "Job")["spec"]["backoffLimit"] == 0
 
 

@@ -59,11 +59,11 @@ def test_a_volume_s_own_directory_is_refused_and_one_below_it_is_taken(tmp_path:
     os.chown(mount, 0, VOLUME_GROUP)
     mount.chmod(0o2775)
     assert not _as_the_runner(tmp_path, "state")
-    assert _as_the_runner(tmp_path, "state/session")
-    assert (mount / "session").stat().st_mode & 0o777 == 0o700
+    assert _as_the_runner(tmp_path, "state/runner")
+    assert (mount / "runner").stat().st_mode & 0o777 == 0o700
     _as_a_kubelet_does_again(mount)
-    assert _as_the_runner(tmp_path, "state/session")
-    assert (mount / "session").stat().st_mode & 0o777 == 0o700
+    assert _as_the_runner(tmp_path, "state/runner")
+    assert (mount / "runner").stat().st_mode & 0o777 == 0o700
 
 
 def _as_the_runner(place: Path, name: str) -> bool:
@@ -93,6 +93,6 @@ def _as_the_runner(place: Path, name: str) -> bool:
 
 def _as_a_kubelet_does_again(mount: Path) -> None:
     """Before a next pod the whole volume may be given to its group anew, and opened to it."""
-    for directory in (mount, mount / "session"):
+    for directory in (mount, mount / "runner"):
         os.chown(directory, -1, VOLUME_GROUP)
         directory.chmod(directory.stat().st_mode | 0o2770)

@@ -14,8 +14,9 @@ from runner_shell_langgraph.settings import LangGraphSettings
 
 from runner_shell import AdapterSettings, __version__
 from runner_shell.control.client import ANSWER_SECONDS
-from runner_shell.shell import environment, guardian
+from runner_shell.shell import environment
 from runner_shell.shell.signals import LAST_RESORT_SECONDS
+from runner_shell.shell.tree import ENDING_SECONDS
 
 ADAPTERS: dict[str, type[AdapterSettings]] = {
     "claude": ClaudeSettings,
@@ -129,7 +130,7 @@ def test_two_pods_of_a_session_never_overlap(name: str) -> None:
 def test_there_is_time_to_end_in_order(name: str) -> None:
     """The kubelet waits longer than a runner takes that has to be ended by its guardian."""
     grace = float(variables(overlay(name))["RUNNER_GRACE_SECONDS"])
-    longest = grace + LAST_RESORT_SECONDS + guardian._ENDING_SECONDS
+    longest = grace + LAST_RESORT_SECONDS + ENDING_SECONDS
     assert pod(name)["terminationGracePeriodSeconds"] > longest
 
 
