@@ -1,7 +1,6 @@
 """One session with everything in this process's network namespace: gateway, model, container.
 
-`python cut_off.py DIRECTORY IMAGE NAMESPACE` prints what came of it, as JSON; with one
-argument, how often anything wanted to leave the namespace.
+`python cut_off.py DIRECTORY IMAGE NAMESPACE` prints what came of it, as JSON.
 """
 
 from __future__ import annotations
@@ -14,22 +13,11 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from containers import Confinement, Session, ours  # noqa: E402
+from outbound import unreachable  # noqa: E402
 from real_processes import RealGateway, launcher  # noqa: E402
 from runner_shell_claude.testing import Reply, ScriptedModel, ToolUse  # noqa: E402
 
 GRAPH = Path(__file__).parents[2] / "docs/examples/langgraph_image/graph.py"
-
-
-def unreachable() -> int:
-    """How often something in this namespace wanted to send where no way leads."""
-    counted = 0
-    lines = Path("/proc/net/snmp").read_text().splitlines()
-    names, values = (line.split()[1:] for line in lines if line.startswith("Ip:"))
-    counted += int(dict(zip(names, values, strict=True))["OutNoRoutes"])
-    for line in Path("/proc/net/snmp6").read_text().splitlines():
-        name, value = line.split()
-        counted += int(value) if name == "Ip6OutNoRoutes" else 0
-    return counted
 
 
 def main(directory: Path, image: str, namespace: str) -> None:
@@ -52,7 +40,4 @@ def main(directory: Path, image: str, namespace: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        print(unreachable())
-    else:
-        main(Path(sys.argv[1]), *sys.argv[2:])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -15,6 +15,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.bounded]
 
 PROGRAM = Path(__file__).with_name("cut_off.py")
+COUNT = Path(__file__).with_name("outbound.py")
 
 
 def within(namespace: str, *command: str | Path) -> str:
@@ -45,7 +46,7 @@ def namespace() -> Iterator[str]:
 
 def test_a_try_to_get_out_is_counted(namespace: str) -> None:
     """What the next test looks at does count: a connection and a datagram to elsewhere."""
-    assert within(namespace, sys.executable, PROGRAM, "count") == "0\n"
+    assert within(namespace, sys.executable, COUNT) == "0\n"
     dial = (
         "import contextlib, socket\n"
         "for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):\n"
@@ -53,7 +54,7 @@ def test_a_try_to_get_out_is_counted(namespace: str) -> None:
         "        socket.socket(socket.AF_INET, kind).connect(('192.0.2.1', 443))\n"
     )
     within(namespace, sys.executable, "-c", dial)
-    assert within(namespace, sys.executable, PROGRAM, "count") == "2\n"
+    assert within(namespace, sys.executable, COUNT) == "2\n"
 
 
 @pytest.mark.parametrize("image", ["claude", "langgraph"])
