@@ -17,10 +17,11 @@ from pathlib import Path
 
 from ..errors import ConfigurationError, JournalBroken, RemoteProtocolError
 from ..protocol.events import JSON, Event, RequestOpened, UnknownEvent
-from . import recovery
+from . import recovered
 from .files import Reserve, Segment, Syncer, found, path_of, sync_directory
 from .lock import DirectoryLock
-from .recovery import CutTurn, Fold, KnownRequest, Recovered
+from .recovered import CutTurn, KnownRequest, Recovered
+from .recovery import Fold
 from .segments import HEAD_BYTES, Kind, Record, encode, event_head
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -97,7 +98,7 @@ class DurableJournal:
         self._fold = Fold(start)
         self.first = max(self._segments[0].first if self._segments else start.next, start.acked + 1)
         self._recent_from = start.next
-        self.recovered = recovery.decode(recovery.encode(start), Recovered)
+        self.recovered = recovered.decode(recovered.encode(start), Recovered)
         self.backlog_bytes = sum(map(self.size, range(self.first, start.next)))
         self._reserve.make()
         self._begin_segment(number)
@@ -122,7 +123,7 @@ class DurableJournal:
 
     def _take(self, segment: Segment, records: list[Record], *, is_last: bool) -> Recovered:
         """Note where the events lie; only the last segment's records are looked into."""
-        now: Recovered = recovery.decode(records[0].body, Recovered)
+        now: Recovered = recovered.decode(records[0].body, Recovered)
         segment.first = now.next
         if self._segments and self._segments[-1].last + 1 != segment.first:
             for older in self._segments:  # history was lost here, and numbered anew
@@ -197,7 +198,7 @@ class DurableJournal:
     def resume(self, cut: CutTurn | None) -> None:
         """See `Journal.resume`."""
         self._fold.resume(cut)
-        self._keep(Kind.RESUME, 0, recovery.encode(cut))
+        self._keep(Kind.RESUME, 0, recovered.encode(cut))
 
     def settle(self, seq: int) -> None:
         """See `Journal.settle`."""
@@ -304,7 +305,7 @@ class DurableJournal:
     def _begin_segment(self, number: int) -> None:
         segment = Segment(path_of(self._directory, number), create=True)
         segment.first = self._fold.now.next
-        snapshot = encode(Kind.SNAPSHOT, segment.first, recovery.encode(self._fold.now))
+        snapshot = encode(Kind.SNAPSHOT, segment.first, recovered.encode(self._fold.now))
         self._write(segment, snapshot)
         segment.sync()
         sync_directory(self._directory)

@@ -6,7 +6,7 @@ import os
 from collections import deque
 
 from ..protocol.events import JSON, Event, RequestOpened, UnknownEvent
-from .recovery import CutTurn, Recovered
+from .recovered import CutTurn, Recovered
 
 
 class MemoryJournal:

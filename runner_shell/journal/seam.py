@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..protocol.events import JSON, Event, RequestOpened, UnknownEvent
-from .recovery import CutTurn, Recovered
+from .recovered import CutTurn, Recovered
 
 
 class Journal(Protocol):

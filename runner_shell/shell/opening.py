@@ -17,7 +17,7 @@ import msgspec
 from ..adapter.contract import Adapter
 from ..errors import ConfigurationError
 from ..journal import Recovered
-from ..journal.recovery import KnownRequest
+from ..journal.recovered import KnownRequest
 from ..link.effects import Welcomed
 from ..protocol.events import JSON, Error, Gap, RequestOpened, SessionStarted, Warning_
 from . import outcome as outcomes

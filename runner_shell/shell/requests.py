@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from ..adapter.session import Answer, Request
-from ..journal.recovery import KnownRequest
+from ..journal.recovered import KnownRequest
 from ..protocol.events import JSON, Event, RequestClosed, RequestOpened
 
 Reply = Callable[[Answer | None], None]

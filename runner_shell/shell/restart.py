@@ -15,7 +15,8 @@ from ..adapter.contract import Continue, UserMessage
 from ..adapter.session import Answer, Request
 from ..errors import RemoteProtocolError
 from ..journal import CutTurn, Journal, Recovered
-from ..journal.recovery import AcceptedCommand, LastTurn, why
+from ..journal.recovered import AcceptedCommand, LastTurn
+from ..journal.recovery import why
 from ..link.effects import CommandReceived
 from ..protocol import codec
 from ..protocol.commands import (

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from journaling import opened, say
 
-from runner_shell.journal import CutTurn, Recovered
-from runner_shell.journal import recovery as recoveries
+from runner_shell.journal import CutTurn, Recovered, recovered
 from runner_shell.journal.recovery import Fold
 from runner_shell.journal.segments import Record
 from runner_shell.protocol import codec
@@ -87,13 +86,13 @@ def accepted(*commands: Command, then: tuple[Event, ...] = ()) -> Recovered:
 
 def test_a_snapshot_anywhere_changes_nothing() -> None:
     """Encoded, decoded and gone on from after any event, the end is the same."""
-    whole = recoveries.encode(after(*HISTORY))
+    whole = recovered.encode(after(*HISTORY))
     for cut in range(len(HISTORY) + 1):
-        snapshot = recoveries.decode(recoveries.encode(after(*HISTORY[:cut])), Recovered)
+        snapshot = recovered.decode(recovered.encode(after(*HISTORY[:cut])), Recovered)
         fold = Fold(snapshot)
         for seq, event in enumerate(HISTORY[cut:], cut + 1):
             fold.event(seq, event, "t")
-        assert recoveries.encode(fold.now) == whole, cut
+        assert recovered.encode(fold.now) == whole, cut
 
 
 def test_the_fold_of_a_file_is_the_fold_that_ran_along(tmp_path: Path) -> None:
@@ -107,10 +106,10 @@ def test_the_fold_of_a_file_is_the_fold_that_ran_along(tmp_path: Path) -> None:
             for seq, event in enumerate(events, 1):
                 say(journal, seq, event, "t")
                 journal.flush()
-            live = recoveries.encode(journal._fold.now)
+            live = recovered.encode(journal._fold.now)
             journal.close()
             again = opened(directory)
-            assert recoveries.encode(again.recovered) == live
+            assert recovered.encode(again.recovered) == live
             again.close()
 
 
