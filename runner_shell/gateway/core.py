@@ -198,7 +198,7 @@ class GatewayCore:
     ) -> list[bytes]:
         """A page of events after the number `since`, each exactly as its runner encoded it.
 
-        A page may be shorter than `limit`; it is empty only at the end.
+        A page may be shorter than `limit`; without `types` it is empty only at the end.
         """
         page = await self.event_page(principal, session_id, since=since, limit=limit, types=types)
         return page.events

@@ -24,6 +24,11 @@ from .store import EventPage, EventRow, SessionKey
 PAGE_BYTES = 8 * 1024 * 1024
 """A page of events ends after about this much, however many were asked for."""
 
+SCAN_ROWS = 10_000
+"""Among so many frames a filtered page is looked for; then it ends, with whatever it has. One that
+looked on to the end of a long history would keep every commit waiting meanwhile."""
+
+LAST_NUMBER = 2**63 - 1
 HEADS_KEPT = 100_000
 ROWS_PER_STATEMENT = 128
 
@@ -165,7 +170,8 @@ class History:
         """See `Store.read_events`; `last` is the session's last number."""
         page: list[bytes] = []
         size, reached = 0, since
-        for seq, event in self._events(key, since, types):
+        end = None if types is None else self._end_of_scan(key, since)
+        for seq, event in self._events(key, since, end, types):
             size += len(event)
             if page and (len(page) == limit or size > PAGE_BYTES):
                 return EventPage(page, reached, last)
@@ -173,13 +179,22 @@ class History:
             reached = seq
             if seq == last:
                 break
-        return EventPage(page, None, last)
+        return EventPage(page, end, last)
+
+    def _end_of_scan(self, key: SessionKey, since: int) -> int | None:
+        """The last event that a page is looked for among, or None where that is the session's."""
+        row = self._sql.execute(
+            "SELECT last FROM frames WHERE tenant = ? AND session = ? AND last > ?"
+            " ORDER BY last LIMIT 1 OFFSET ?",
+            (*key, since, SCAN_ROWS - 1),
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def _events(
-        self, key: SessionKey, since: int, types: Collection[str] | None
+        self, key: SessionKey, since: int, end: int | None, types: Collection[str] | None
     ) -> Iterator[tuple[int, msgspec.Raw]]:
         chosen = None if types is None else frozenset(types)
-        for first, data in self._rows(key, since, chosen):
+        for first, data in self._rows(key, since, end, chosen):
             raws = _raws.decode(data)
             skipped = max(0, since + 1 - first)
             numbered = enumerate(islice(raws, skipped, None), start=first + skipped)
@@ -191,7 +206,9 @@ class History:
                 found for found, kind in zip(numbered, kinds, strict=True) if kind.type in chosen
             )
 
-    def _rows(self, key: SessionKey, since: int, types: Collection[str] | None) -> sqlite3.Cursor:
+    def _rows(
+        self, key: SessionKey, since: int, end: int | None, types: Collection[str] | None
+    ) -> sqlite3.Cursor:
         # A row that may hold one is enough here; its events are looked at one by one.
         patterns = [type_pattern(type) for type in types or ()]
         where = ""
@@ -199,8 +216,8 @@ class History:
             where = f"AND ({' OR '.join(['instr(types, ?) > 0'] * len(patterns)) or 'FALSE'})"
         return self._sql.execute(
             "SELECT first, data FROM frames"  # noqa: S608 — ours, without a value in it
-            f" WHERE tenant = ? AND session = ? AND last > ? {where} ORDER BY last",
-            (*key, since, *patterns),
+            f" WHERE tenant = ? AND session = ? AND last > ? AND last <= ? {where} ORDER BY last",
+            (*key, since, LAST_NUMBER if end is None else end, *patterns),
         )
 
     def event(self, key: SessionKey, seq: int) -> bytes:

@@ -142,7 +142,7 @@ class SqliteStore:
     async def read_events(
         self, key: SessionKey, *, since: int = 0, limit: int, types: Collection[str] | None = None
     ) -> EventPage:
-        """See `Store.read_events`. Without `types` a page costs the same wherever it begins."""
+        """See `Store.read_events`. What a page costs at most is the same wherever it begins."""
         return await self._read(lambda db: db.read_events(key, since, limit, types))
 
     # --- commands ------------------------------------------------------------------------

@@ -142,10 +142,49 @@ def test_a_page_costs_the_same_wherever_it_begins() -> None:
     assert steps[19_900] <= steps[0] + 2
 
 
-def _steps(connection: sqlite3.Connection, database: Database, since: int) -> int:
+def test_a_page_of_a_rare_type_looks_no_further_than_it_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long the history is, and the pages after it still find what there is."""
+    monkeypatch.setattr("runner_shell.gateway.history.SCAN_ROWS", 50)
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    database = Database(connection)
+    database.prepare()
+    steps, last = [], 0
+    with database.transaction():
+        database.create_session(KEY, CREATED, {}, None)
+        epoch = database.bump_epoch(KEY, "one")
+    for length in (1000, 5000):
+        with database.transaction():
+            frames = [[row(n), row(n + 1)] for n in range(last + 1, length + 1, 2)]
+            frames[-1][-1] = row(length, "rare", code="c")
+            database.append_events([Append(KEY, epoch, frame) for frame in frames])
+        last = length
+        steps.append(_steps(connection, database, 0, ["rare"], found=0))
+    found, since, pages = [], 0, 0
+    while True:
+        page = database.read_events(KEY, since, 10, ["rare"])
+        found, pages = found + page.events, pages + 1
+        if page.next is None:
+            break
+        since = page.next
+    connection.close()
+    assert steps[1] <= steps[0] + 2
+    assert found == [row(n, "rare", code="c").data for n in (1000, 5000)]
+    assert pages >= 5000 / 2 / 50
+
+
+def _steps(
+    connection: sqlite3.Connection,
+    database: Database,
+    since: int,
+    types: list[str] | None = None,
+    *,
+    found: int = 10,
+) -> int:
     taken: list[None] = []
     connection.set_progress_handler(lambda: taken.append(None), 10)
-    assert len(database.read_events(KEY, since, 10, None).events) == 10
+    assert len(database.read_events(KEY, since, 10, types).events) == found
     connection.set_progress_handler(None, 0)
     return len(taken)
 
