@@ -27,6 +27,7 @@ from .information import (
     request_info,
     rfc3339,
 )
+from .line import Line, Receiver, SocketLine
 from .live import LiveSession
 from .live_sessions import LiveSessions
 from .quotas import Quotas
@@ -366,7 +367,16 @@ class GatewayCore:
         except GatewayError as error:
             await socket.close(close_code(error), str(error))
             return
-        await self._runners.serve(socket, SessionKey(principal.tenant, session_id))
+        line = SocketLine(socket)
+        await line.carry(self._runners.connect(line, SessionKey(principal.tenant, session_id)))
+
+    def take_line(self, line: Line, principal: Principal, session_id: str) -> Receiver:
+        """As `serve_runner`, for a line that is not to be waited for: tell the receiver what comes.
+
+        Call it right after `check_runner`.
+        """
+        demand(principal, Action.RUN, session_id)
+        return self._runners.connect(line, SessionKey(principal.tenant, session_id))
 
     async def drain(self, *, timeout_seconds: float = DRAIN_SECONDS) -> None:
         """Take no one new, close every runner's socket with "dial again now", end every listener.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +18,7 @@ from ..protocol.frames import MAX_EVENTS_PER_FRAME
 from .derived import DERIVING_TYPES, Changes, changes
 from .errors import NumberGapError, StaleEpochError, UnknownSessionError
 from .schema import joined, type_pattern, types_of
-from .store import EventPage, EventRow, SessionKey
+from .store import Append, EventPage, EventRow, Outcome, SessionKey
 
 PAGE_BYTES = 8 * 1024 * 1024
 """A page of events ends after about this much, however many were asked for."""
@@ -30,15 +29,7 @@ looked on to the end of a long history would keep every commit waiting meanwhile
 
 LAST_NUMBER = 2**63 - 1
 HEADS_KEPT = 100_000
-ROWS_PER_STATEMENT = 128
-
-
-class Append(NamedTuple):
-    """One frame that is to be committed; see `Store.append_events`."""
-
-    key: SessionKey
-    epoch: int
-    rows: Sequence[EventRow]
+ROWS_PER_STATEMENT = 1024
 
 
 class _Head(msgspec.Struct):
@@ -89,17 +80,17 @@ class History:
 
     def append(
         self, appends: Sequence[Append]
-    ) -> tuple[list[int | RunnerError], list[tuple[SessionKey, Changes]]]:
+    ) -> tuple[list[Outcome], list[tuple[SessionKey, Changes]]]:
         """Write frames in order, each whole or not at all.
 
         Every one is judged before anything is written: what is wrong with one is its own outcome,
         and touches none of the others.
 
         Returns:
-            For each its last committed number, or what `Store.append_events` raises; and what the
+            For each its last committed number, or why it was not written; and what the
             new events change besides history.
         """
-        outcomes: list[int | RunnerError] = []
+        outcomes: list[Outcome] = []
         frames: list[tuple[JSON, ...]] = []
         moved: dict[SessionKey, _Head] = {}
         derived: list[tuple[SessionKey, Changes]] = []

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from ..errors import RunnerError
 from ..link.gateway import GatewayLimits, GatewayLink
 from ..protocol.frames import CloseCode
-from ..transport.socket import Socket
 from .connection import RunnerConnection
+from .errands import Errands
 from .errors import DrainingError, ForbiddenError, StoreError, UnknownSessionError
+from .home import Surroundings
+from .intake import Intake
+from .line import Line
 from .live_sessions import LiveSessions
 from .logs import Log
+from .rounds import Rounds
 from .store import SessionKey, Store
 
 GOING = "the gateway is going"
@@ -21,7 +25,7 @@ _log = Log(__name__)
 
 
 class Runners:
-    """Every connection of a gateway.
+    """Every connection of a gateway, and what they share.
 
     Args:
         store: Where their sessions are kept.
@@ -43,29 +47,36 @@ class Runners:
         self._store = store
         self._live = live
         self._limits = limits
-        self._clock = clock
         self._now = now
+        self._errands = Errands()
+        self._around = Surroundings(
+            store=store,
+            intake=Intake(store, self._errands),
+            errands=self._errands,
+            rounds=Rounds(clock),
+            clock=clock,
+        )
         self._connections: set[RunnerConnection] = set()
         self._all_gone = asyncio.Event()
 
-    async def serve(self, socket: Socket, key: SessionKey) -> None:
-        """Serve one connection of a session's runner until it is gone."""
-        live = self._live.enter(key)
-        link = GatewayLink(now=self._clock(), limits=self._limits)
-        connection = RunnerConnection(socket, link, home=live, store=self._store, clock=self._clock)
+    def connect(self, line: Line, key: SessionKey) -> RunnerConnection:
+        """Serve this line for a runner of this session, until it is gone."""
+        connection = RunnerConnection(
+            line,
+            GatewayLink(now=self._around.clock(), limits=self._limits),
+            home=self._live.enter(key),
+            around=self._around,
+            on_over=self._over,
+        )
         self._connections.add(connection)
-        try:
-            await connection.run()
-        finally:
-            live.leave(connection)
-            self._connections.discard(connection)
-            if not self._connections:
-                self._all_gone.set()
-        await self._note_seen(key)
+        self._all_gone.clear()
+        connection.begin()
+        if self._live.is_draining:
+            connection.close(CloseCode.DRAINING, GOING)
+        return connection
 
     async def drain(self, timeout_seconds: float) -> None:
-        """Close every socket with "dial again now"; return when they are gone, or in this time."""
-        self._all_gone.clear()
+        """Close every line with "dial again now"; return when all are gone, or after this long."""
         if not self._connections:
             return
         try:
@@ -76,11 +87,18 @@ class Runners:
         except TimeoutError:
             return
 
-    async def _note_seen(self, key: SessionKey) -> None:
+    def _over(self, connection: RunnerConnection) -> None:
+        self._errands.run(self._note_seen(connection))
+
+    async def _note_seen(self, connection: RunnerConnection) -> None:
         try:
-            await self._store.touch(key, self._now())
+            await self._store.touch(connection.key, self._now())
         except StoreError as error:
-            _log.warning("store_failed", session=key.id, error=str(error))
+            _log.warning("store_failed", session=connection.key.id, error=str(error))
+        finally:
+            self._connections.discard(connection)
+            if not self._connections:
+                self._all_gone.set()
 
 
 def close_code(error: RunnerError) -> int:

@@ -63,16 +63,16 @@ class HeldStore(SqliteStore):
         self.records_read += 1
         return await super().get_session(key)
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Any) -> int:
+    async def append_frames(self, appends: Any) -> Any:
         self.begun.set()
         await self.go.wait()
-        return await super().append_events(key, epoch, rows)
+        return await super().append_frames(appends)
 
 
 class BrokenStore(SqliteStore):
     """Fails at every append."""
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Any) -> int:
+    async def append_frames(self, appends: Any) -> Any:
         raise StoreError("the disk is full")
 
 
@@ -134,6 +134,25 @@ async def test_nothing_is_acknowledged_before_it_is_committed() -> None:
         store.go.set()
         await runner.hear_ack(1)
         assert await gateway.core.events(ADMIN, "s") == [event(1).encode()]
+
+
+async def test_what_the_gateway_does_not_read_is_no_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A runner that has brought as much as the gateway holds is read from later, and not let go."""
+    monkeypatch.setattr("runner_shell.gateway.basket.MAX_BYTES", 1)
+    store = HeldStore()
+    async with bench(store, limits=GatewayLimits(heartbeat_seconds=0.05)) as gateway:
+        runner = gateway.dial()
+        await runner.greet()
+        await runner.say(events_frame(event(1)))
+        await store.begun.wait()
+        await runner.say(events_frame(event(2)))
+        for _ in range(10):  # a silent runner is let go after two
+            await runner.hear("heartbeat")
+            await runner.say('{"frame":"heartbeat","progress":1}')
+        store.go.set()
+        await runner.hear_ack(2)
 
 
 async def test_commits_that_wait_for_one_acknowledgement_turn_the_writer_once(

@@ -11,10 +11,9 @@ import pytest
 
 from runner_shell.errors import ConfigurationError, TransportClosed
 from runner_shell.gateway.database import Database
-from runner_shell.gateway.errors import NumberGapError, StaleEpochError
-from runner_shell.gateway.history import Append
+from runner_shell.gateway.errors import NumberGapError, StaleEpochError, StoreError
 from runner_shell.gateway.sqlite import SqliteStore
-from runner_shell.gateway.store import EventRow, SessionKey
+from runner_shell.gateway.store import Append, EventRow, SessionKey
 from runner_shell.testing.stores import StoreContract
 
 from .support import KEY, row
@@ -136,7 +135,7 @@ def test_a_page_costs_the_same_wherever_it_begins() -> None:
         database.create_session(KEY, CREATED, {}, None)
         epoch = database.bump_epoch(KEY, "one")
         frames = [[row(n + k) for k in range(5)] for n in range(1, 20_001, 5)]
-        database.append_events([Append(KEY, epoch, frame) for frame in frames])
+        database.append_frames([Append(KEY, epoch, frame) for frame in frames])
     steps = {since: _steps(connection, database, since) for since in (0, 19_900)}
     connection.close()
     assert steps[19_900] <= steps[0] + 2
@@ -158,7 +157,7 @@ def test_a_page_of_a_rare_type_looks_no_further_than_it_may(
         with database.transaction():
             frames = [[row(n), row(n + 1)] for n in range(last + 1, length + 1, 2)]
             frames[-1][-1] = row(length, "rare", code="c")
-            database.append_events([Append(KEY, epoch, frame) for frame in frames])
+            database.append_frames([Append(KEY, epoch, frame) for frame in frames])
         last = length
         steps.append(_steps(connection, database, 0, ["rare"], found=0))
     found, since, pages = [], 0, 0
@@ -230,6 +229,25 @@ async def test_a_failing_transaction_is_tried_again_one_by_one(tmp_path: Path) -
         )
         assert (outcomes[0], outcomes[2]) == (1, 2)
         assert isinstance(outcomes[1], UnicodeEncodeError)
+        assert (await store.get_session(KEY)).last_event == 2
+
+
+async def test_what_the_database_refuses_fails_alone_among_what_is_handed_in_together(
+    tmp_path: Path,
+) -> None:
+    """The others are stored, and it is an outcome, not raised."""
+    async with SqliteStore(tmp_path / "gateway.db") as store:
+        epoch = await _session(store)
+        broken = SessionKey("t", "\ud800")  # no text that SQLite could hold
+        outcomes = await store.append_frames(
+            [
+                Append(KEY, epoch, [row(1)]),
+                Append(broken, 1, [row(1)]),
+                Append(KEY, epoch, [row(2)]),
+            ]
+        )
+        assert (outcomes[0], outcomes[2]) == (1, 2)
+        assert isinstance(outcomes[1], StoreError)
         assert (await store.get_session(KEY)).last_event == 2
 
 
