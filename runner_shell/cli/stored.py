@@ -56,9 +56,11 @@ class StoredSessions:
                 raise ConfigurationError(
                     f"no session {session!r} in {self._path}; it holds: {known or 'none'}"
                 ) from error
-            while page := await core.events(
-                self._person, session, since=since, limit=PAGE, types=types
-            ):
-                for event in page:
+            following: int | None = since
+            while following is not None:
+                page = await core.event_page(
+                    self._person, session, since=following, limit=PAGE, types=types
+                )
+                for event in page.events:
                     yield event
-                since = msgspec.json.decode(page[-1])["seq"]
+                following = page.next

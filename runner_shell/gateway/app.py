@@ -34,6 +34,7 @@ from .errors import (
 )
 from .guard import LOOPBACK_HOSTS, HostGuard
 from .incoming import MAX_BODY_BYTES
+from .line import LINE
 from .problems import HttpRefusal, answer, deny
 from .quotas import Quotas
 from .rest import Endpoint, NewSession, NewToken
@@ -269,7 +270,12 @@ class Gateway:
             await deny(answer(error), websocket.scope, websocket.receive, websocket.send)
             return
         await websocket.accept(subprotocol=SUBPROTOCOL)
-        await self.core.serve_runner(WebSocketSocket(websocket), principal, session)
+        extension = websocket.scope.get("extensions", {}).get(LINE)
+        if extension is None:
+            await self.core.serve_runner(WebSocketSocket(websocket), principal, session)
+        else:
+            line = extension["take_over"]()
+            line.carry_to(self.core.take_line(line, principal, session))
 
     async def _admit_runner(self, websocket: WebSocket, session: str) -> Principal:
         principal = await self._principal(websocket.headers)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from ..errors import RunnerError
 from .database import Database
-from .history import Append
+from .errors import StoreError
+from .store import Append, Outcome
 
 MAX_JOBS = 1024
 """How many share a transaction."""
-
-Outcome: TypeAlias = Any
-"""What a job gave, or the exception that it raised."""
 
 
 class Job(NamedTuple):
@@ -26,22 +23,19 @@ class Job(NamedTuple):
     Attributes:
         answer: Gets what becomes of it, once it is committed.
         writes: Whether it needs a transaction.
-        work: What to do; None for an append, of which many are done as one.
-        append: The frame, for an append.
+        work: What to do.
     """
 
     answer: asyncio.Future[Any]
     writes: bool
-    work: Callable[[Database], object] | None
-    append: Append | None = None
+    work: Callable[[Database], object]
 
 
 class Committer:
     """Takes jobs in their order; all that wait at the same time are committed together.
 
-    So a thousand runners with a frame each cost one transaction, and a frame alone waits for
-    nothing. Nobody is answered before the commit. A transaction that fails is tried again job by
-    job, so that none takes others down with it.
+    Nobody is answered before the commit. A transaction that fails is tried again job by job, and
+    appends one by one, so that none takes others down with it.
 
     Args:
         connect: Opens the database; called on the thread.
@@ -66,25 +60,29 @@ class Committer:
         self._jobs.put(None)
         await self._stopped
 
-    async def do(self, work: Callable[[Database], Any], *, writes: bool) -> Any:
-        """Do this in its turn; raises what it raises."""
-        return await self._put(writes=writes, work=work)
-
-    async def append(self, append: Append) -> int:
-        """Commit a frame in its turn; see `Store.append_events`."""
-        last: int = await self._put(writes=True, append=append)
-        return last
-
-    def _put(
-        self,
-        *,
-        writes: bool,
-        work: Callable[[Database], Any] | None = None,
-        append: Append | None = None,
-    ) -> asyncio.Future[Any]:
+    def do(self, work: Callable[[Database], Any], *, writes: bool) -> asyncio.Future[Any]:
+        """Do this in its turn; the future has what it returns or raises."""
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.put(Job(answer, writes, work, append))
+        self._jobs.put(Job(answer, writes, work))
         return answer
+
+    async def append(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+        """Commit these in their turn; see `Store.append_frames`."""
+        try:
+            outcomes: Sequence[Outcome] = await self._append(appends)
+        except Exception:  # noqa: BLE001 — whatever is wrong with one is not the others' fault
+            outcomes = [await self._by_itself(append) for append in appends]
+        return outcomes
+
+    async def _by_itself(self, append: Append) -> Outcome:
+        try:
+            outcomes: Sequence[Outcome] = await self._append([append])
+        except Exception as error:  # noqa: BLE001 — it is told to whom it concerns
+            return StoreError(f"the store failed: {error}")
+        return outcomes[0]
+
+    def _append(self, appends: Sequence[Append]) -> asyncio.Future[Any]:
+        return self.do(lambda database: database.append_frames(appends), writes=True)
 
     # --- on the thread -------------------------------------------------------------------
 
@@ -112,15 +110,19 @@ class Committer:
             pass
         return jobs
 
-    def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
+    def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
         try:
             self._loop.call_soon_threadsafe(_resolve, answers)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
 
-def committed(database: Database, jobs: Sequence[Job]) -> list[tuple[asyncio.Future[Any], Outcome]]:
-    """Do these jobs in one transaction; where it fails, each in one of its own."""
+def committed(database: Database, jobs: Sequence[Job]) -> list[tuple[asyncio.Future[Any], object]]:
+    """Do these jobs in one transaction; where it fails, each in one of its own.
+
+    Returns:
+        For each what it gave, or the exception that it raised.
+    """
     answers = [job.answer for job in jobs]
     try:
         return list(zip(answers, _in_transaction(database, jobs), strict=True))
@@ -130,32 +132,21 @@ def committed(database: Database, jobs: Sequence[Job]) -> list[tuple[asyncio.Fut
     return [outcome for job in jobs for outcome in committed(database, [job])]
 
 
-def _in_transaction(database: Database, jobs: Sequence[Job]) -> list[Outcome]:
+def _in_transaction(database: Database, jobs: Sequence[Job]) -> list[object]:
     if not any(job.writes for job in jobs):
-        return _outcomes(database, jobs)
+        return [_outcome(database, job) for job in jobs]
     with database.transaction():
-        return _outcomes(database, jobs)
+        return [_outcome(database, job) for job in jobs]
 
 
-def _outcomes(database: Database, jobs: Sequence[Job]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for work, group in groupby(jobs, key=lambda job: job.work):
-        if work is None:
-            frames = [job.append for job in group if job.append is not None]
-            outcomes.extend(database.append_events(frames))
-        else:
-            outcomes.extend(_outcome(database, work) for _ in group)
-    return outcomes
-
-
-def _outcome(database: Database, work: Callable[[Database], object]) -> Outcome:
+def _outcome(database: Database, job: Job) -> object:
     try:
-        return work(database)
+        return job.work(database)
     except RunnerError as error:
         return error
 
 
-def _resolve(answers: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
+def _resolve(answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
     for answer, outcome in answers:
         if answer.done():
             continue  # whoever asked has gone

@@ -1,15 +1,15 @@
-"""One runner's connection: drives a `GatewayLink` over a socket and carries its effects out."""
+"""One runner's connection: drives a `GatewayLink` over a line and carries its effects out.
+
+Nothing in here waits: it is called when a frame has come, when a commit is done, and when it is
+time. What has to wait is an errand.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Protocol, TypeVar, assert_never
+from collections.abc import Callable, Coroutine
+from typing import assert_never
 
-from msgspec import Struct
-
-from ..errors import LocalProtocolError, RemoteProtocolError, TransportBroken, TransportClosed
+from ..errors import RemoteProtocolError
 from ..link.effects import (
     CloseSocket,
     CommandsAcknowledged,
@@ -19,138 +19,312 @@ from ..link.effects import (
     HelloReceived,
 )
 from ..link.gateway import GatewayLink
-from ..protocol.frames import MAX_FRAME_BYTES, CloseCode, Hello
-from ..transport.socket import Socket
-from .errors import InvalidInputError, QuotaError, StaleEpochError, StoreError, UnknownSessionError
+from ..protocol.frames import CloseCode, Hello
+from .basket import Basket
+from .errors import (
+    QuotaError,
+    StaleEpochError,
+    StoreError,
+    UnknownSessionError,
+)
+from .feed import CommandFeed
+from .home import Home, Refusal, Surroundings
+from .line import SEND_SECONDS, Line
 from .logs import Log
-from .store import CommandRow, EventRow, SessionKey, Store
+from .store import Append, Outcome, SessionKey
 from .welcome import Admission
 
-SEND_SECONDS = 10.0
-"""A peer that takes nothing for this long is gone."""
+LOOK_SECONDS = 0.25
+"""How often it is looked whether a full line takes something again, or a paused one was heard."""
 
-COMMIT_SECONDS = 10.0
-"""For how long the end of a connection waits for a commit that is under way."""
+LISTENING_SECONDS = 1.0
+"""For how long it reads again before it takes a runner for silent: what came lies in buffers."""
 
-COMMANDS_PER_READ = 100
-EFFECTS_WAITING = 64
-"""How many frames are read ahead of the store; credit bounds their bytes."""
-
-COMMANDS_OVERHEAD = 64
-"""What a frame of commands has besides them, at most."""
-
-T = TypeVar("T")
+OVER_RESERVE = "the session was told to stop, and went on beyond its reserve"
 
 _log = Log(__name__)
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
-    """Why a runner's hello was not taken.
-
-    Attributes:
-        code: The close code.
-        reason: For a person.
-    """
-
-    code: int
-    reason: str
-
-
-class Home(Protocol):
-    """Where a connection belongs: the live session."""
-
-    @property
-    def key(self) -> SessionKey:
-        """The session's key."""
-
-    async def admit(self, connection: RunnerConnection, hello: Hello) -> Admission | Refusal:
-        """Take a runner in, and fence the one before."""
-
-    def publish(self, rows: Sequence[EventRow]) -> None:
-        """Hand committed events to whoever listens."""
-
-    async def wind_down(self, connection: RunnerConnection, epoch: int, reason: str) -> None:
-        """Have the process stop in order, because a quota is used up."""
-
-
-class _Ended(Exception):
-    """Ends both tasks of a connection; it never leaves this module."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        self.code = code
-        self.reason = reason
-        super().__init__(reason)
-
-
 class RunnerConnection:
-    """Serves one socket until it is gone.
+    """Serves one line until it is gone; see `line.Receiver`, `intake.Depositor`, `rounds.Visited`.
 
     Args:
-        socket: The connection.
+        line: What it is spoken over.
         link: Its protocol state, fresh.
         home: The session it claims to be of.
-        store: Where its events go.
-        clock: Monotonic seconds.
+        around: What it shares with the others.
+        on_over: Called once, when it is gone and what it brought is committed.
     """
+
+    # A gateway has thousands of them, most of which do nothing most of the time.
+    __slots__ = (
+        "_admission",
+        "_around",
+        "_basket",
+        "_closing",
+        "_ending",
+        "_feed",
+        "_full_since",
+        "_greeting",
+        "_held",
+        "_home",
+        "_is_gone",
+        "_is_paused",
+        "_journaled",
+        "_line",
+        "_link",
+        "_listens_since",
+        "_on_over",
+        "_reached",
+        "instance",
+        "slot",
+    )
 
     def __init__(
         self,
-        socket: Socket,
+        line: Line,
         link: GatewayLink,
         *,
         home: Home,
-        store: Store,
-        clock: Callable[[], float],
+        around: Surroundings,
+        on_over: Callable[[RunnerConnection], None],
     ) -> None:
-        self._socket = socket
+        self._line = line
         self._link = link
         self._home = home
-        self._store = store
-        self._clock = clock
-        self._effects: asyncio.Queue[GatewayEffect | TransportBroken | TransportClosed]
-        self._effects = asyncio.Queue(EFFECTS_WAITING)
-        self._wake = asyncio.Event()
-        self._sleeps_until: float | None = None
-        self._committing = asyncio.Lock()
-        self._fence: tuple[int, str] | None = None
+        self._around = around
+        self._on_over: Callable[[RunnerConnection], None] | None = on_over
         self._admission: Admission | None = None
-        self._offered = 0
-        self._max_frame_bytes = 0
-        self._commands_wait = False
+        self._greeting = False
+        self._held: list[bytes | str] = []
+        self._basket = Basket()
+        self._is_paused = False
+        self._listens_since = 0.0
+        self._reached = ""
+        self._journaled: int | None = None
+        self._closing: tuple[int, str] | None = None
+        self._ending: tuple[int, str] | None = None
+        self._is_gone = False
+        self._feed: CommandFeed | None = None
+        self._full_since: float | None = None
         self.instance = ""
+        self.slot: int | None = None
+
+    @property
+    def key(self) -> SessionKey:
+        """Its session."""
+        return self._home.key
 
     @property
     def welcomed(self) -> bool:
         """Whether its runner may emit and is given commands."""
-        return self._admission is not None and self._fence is None
+        return self._admission is not None and self._ending is None
 
-    async def run(self) -> None:
-        """Serve until either side closes, then close the socket with the reason."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read())
-                tasks.create_task(self._work())
-                tasks.create_task(self._write())
-        except* _Ended as ended:
-            await self._close(ended)
-        except* (TransportBroken, TransportClosed) as broken:
-            _log.debug("runner_gone", session=self._home.key.id, why=str(broken.exceptions[0]))
+    def begin(self) -> None:
+        """Wait for hello; frames may come from now on."""
+        self._flush()
 
     async def fence(self, code: int, reason: str) -> None:
-        """Commit nothing of this connection any more, and have its socket closed.
+        """Commit nothing of this connection any more, and close its line.
 
         When this returns, what was being committed is committed.
         """
-        if self._fence is None:
-            self._fence = (code, reason)
-        self._wake.set()
-        async with self._committing:
-            pass
+        self.close(code, reason)
+        await self._basket.arrival()
 
-    def notify_command(self) -> None:
-        """Say that the store may have a new command for the runner."""
-        self._commands_wait = True
-        self._wake.set()
+    # --- inbound -------------------------------------------------------------------------
+
+    def take(self, frame: bytes | str) -> None:
+        """A frame came."""
+        if self._greeting:
+            self._held.append(frame)  # it was read before reading could be paused
+            return
+        try:
+            for effect in self._link.receive(frame, self._around.clock()):
+                self._carry_out(effect)
+        except RemoteProtocolError as error:
+            self._close_when_committed(CloseCode.PROTOCOL, str(error))
+
+    def gone(self, reason: str) -> None:
+        """The line is gone. What was read from it is committed all the same."""
+        if not self._is_gone:
+            self._is_gone = True
+            if self._ending is None:
+                _log.debug("runner_gone", session=self.key.id, why=reason)
+            self._finish_if_over()
+
+    def _carry_out(self, effect: GatewayEffect) -> None:
+        match effect:
+            case EventsReceived(events=events):
+                self._basket.add(events)
+                self._around.intake.expect(self)
+                if self._basket.is_full:
+                    self._pause()
+            case HelloReceived(hello=hello):
+                self._greeting = True
+                self._pause()
+                self._around.errands.run(self._errand(self._greet(hello)))
+            case CommandsAcknowledged(seq=seq):
+                self._journaled = seq
+                self._around.intake.expect(self)
+            case CloseSocket(code=code, reason=reason):
+                self._close_when_committed(code, reason)
+            case HeartbeatReceived():
+                pass  # that the link heard it is all there is to it
+            case _:
+                assert_never(effect)
+
+    async def _greet(self, hello: Hello) -> None:
+        try:
+            self.instance = hello.instance
+            answer = await self._home.admit(self, hello)
+        finally:
+            self._greeting = False
+            if self._is_over():
+                self._home.leave(self)
+                self._finish_if_over()
+        if isinstance(answer, Refusal):
+            self.close(answer.code, answer.reason)
+        elif not self._is_over():
+            self._welcome(answer, hello.max_frame_bytes)
+
+    def _welcome(self, admission: Admission, max_frame_bytes: int) -> None:
+        self._admission = admission
+        self._feed = CommandFeed(
+            self._link,
+            self._line,
+            self._around.store,
+            self.key,
+            after=admission.last_command,
+            max_frame_bytes=max_frame_bytes,
+            send_due=self._flush,
+        )
+        self._link.welcome(
+            epoch=admission.epoch,
+            acked=admission.acked,
+            last_command=admission.last_command,
+            state=admission.state,
+            open_requests=admission.open_requests,
+            omitted_state=admission.omitted_state,
+            omitted_requests=admission.omitted_requests,
+            committed_epoch=admission.committed_epoch,
+            now=self._around.clock(),
+        )
+        self._flush()
+        self.notify_command()
+        held, self._held = self._held, []
+        for frame in held:
+            self.take(frame)
+        self._resume()
+
+    # --- what is committed ---------------------------------------------------------------
+
+    def journaled(self) -> int | None:
+        """Up to which command its runner has journaled, where that is to be noted."""
+        seq, self._journaled = self._journaled, None
+        return None if self._ending is not None else seq
+
+    def deposit(self) -> Append | None:
+        """Everything it has by now; until `settle` it gives no more."""
+        admission = self._admission
+        if admission is None or not self._basket.has_rows or self._basket.is_on_its_way:
+            return None
+        rows, all_of_them, reached = self._basket.take_out(admission.allowance)
+        self._reached = self._reached or reached
+        if not all_of_them:
+            self._close_when_committed(CloseCode.QUOTA, OVER_RESERVE)
+        return Append(self.key, admission.epoch, rows) if rows else None
+
+    def settle(self, append: Append, outcome: Outcome) -> None:
+        """What became of its deposit."""
+        self._basket.arrived()
+        if isinstance(outcome, int):
+            self._home.publish(append.rows)
+            self._committed(append, outcome)
+        else:
+            self.fail(outcome)
+        if self._basket.has_rows:
+            self._around.intake.expect(self)
+        elif self._closing is not None:
+            self.close(*self._closing)
+        self._finish_if_over()
+
+    def _committed(self, append: Append, last: int) -> None:
+        if self._reached:
+            reached, self._reached = self._reached, ""
+            self._around.errands.run(self._errand(self._home.wind_down(append.epoch, reached)))
+        if self._is_over():
+            return
+        now = self._around.clock()
+        self._link.committed(last, now)
+        due = self._link.next_deadline()
+        if due is not None and due <= now:
+            self._flush()
+        elif due is not None:
+            # Most commits move no deadline: nothing is to be sent before the acknowledgement.
+            self._around.rounds.visit(self, due)
+        if not self._basket.is_full:
+            self._resume()
+
+    def fail(self, error: Exception) -> None:
+        """End it for this reason."""
+        match error:
+            case RemoteProtocolError():
+                self.close(CloseCode.PROTOCOL, str(error))
+            case StaleEpochError():
+                self.close(CloseCode.SUPERSEDED, str(error))
+            case UnknownSessionError():
+                self.close(CloseCode.SESSION_DELETED, str(error))
+            case QuotaError():
+                self.close(CloseCode.QUOTA, str(error))
+            case StoreError():
+                _log.error("store_failed", session=self.key.id, error=str(error))
+                self.close(CloseCode.OVERLOADED, "the gateway's store failed")
+            case _:
+                _log.error("connection_failed", session=self.key.id, error=repr(error))
+                self.close(CloseCode.OVERLOADED, "the gateway failed")
+
+    # --- outbound ------------------------------------------------------------------------
+
+    def visit(self) -> None:
+        """Do what is due."""
+        if self._is_over():
+            return
+        now = self._around.clock()
+        # That nothing is read now, or was until just now, is no silence of the runner's.
+        reads = not self._is_paused and now >= self._listens_since + LISTENING_SECONDS
+        if reads or self._greeting:
+            for effect in self._link.tick(now):
+                if isinstance(effect, CloseSocket):
+                    self.close(effect.code, effect.reason)
+        self._flush()
+
+    def _flush(self) -> bool:
+        """Send what is due, and ask for the next visit. False where the connection is over."""
+        if self._is_over():
+            return False
+        now = self._around.clock()
+        if not self._line.is_full:
+            self._full_since = None
+            for frame in self._link.frames_to_send(now):
+                self._line.write(frame)
+        if self._line.is_full:
+            return self._wait_for_room(now)
+        due = self._link.next_deadline()
+        if due is not None:
+            # Everything due was sent: what is over by now waits until it is listened to again.
+            due = due if due > now else now + LOOK_SECONDS
+            self._around.rounds.visit(self, due)
+        return True
+
+    def _wait_for_room(self, now: float) -> bool:
+        if self._full_since is None:
+            self._full_since = now
+        if now - self._full_since > SEND_SECONDS:
+            self.close(CloseCode.SILENT, "nothing was taken for too long")
+            return False
+        self._around.rounds.visit(self, now + LOOK_SECONDS)
+        return True
 
     def send_unnumbered(self, encoded: bytes) -> None:
         """Send a command that is never stored. Call it only when `welcomed`.
@@ -158,207 +332,62 @@ class RunnerConnection:
         Raises:
             InvalidInputError: The runner takes no frame of this size.
         """
-        if len(encoded) > self._max_command_bytes:
-            raise InvalidInputError(
-                f"the command has {len(encoded)} bytes, and the session's runner takes at most"
-                f" {self._max_command_bytes}"
-            )
-        self._link.offer_unnumbered(encoded)
-        self._wake.set()
+        assert self._feed is not None
+        self._feed.offer_unnumbered(encoded)
 
-    # --- inbound -------------------------------------------------------------------------
+    def notify_command(self) -> None:
+        """Say that the store may have a new command for the runner."""
+        if self._feed is not None and not self._is_over() and self._feed.notify():
+            self._around.errands.run(self._errand(self._feed.offer()))
 
-    async def _read(self) -> None:
-        # Only reads: a commit that takes long must not make a runner look silent.
-        try:
-            while True:
-                frame = await self._socket.recv()
-                # Nothing that comes is answered at once: what a commit or a welcome makes due wakes
-                # the writer then, and not every frame.
-                for effect in self._link.receive(frame, self._clock()):
-                    await self._pass_on(effect)
-        except RemoteProtocolError as error:
-            await self._effects.put(CloseSocket(CloseCode.PROTOCOL, str(error)))
-        except (TransportBroken, TransportClosed) as error:
-            await self._effects.put(error)
+    # --- its end -------------------------------------------------------------------------
 
-    async def _pass_on(self, effect: GatewayEffect) -> None:
-        match effect:
-            case HelloReceived(hello=hello):
-                with self._verdicts():
-                    await self._greet(hello)
-            case HeartbeatReceived():
-                pass  # that the link heard it is all there is to it
-            case _:
-                await self._effects.put(effect)
+    def _close_when_committed(self, code: int, reason: str) -> None:
+        if self._basket.is_done:
+            self.close(code, reason)
+        else:
+            self._closing = self._closing or (code, reason)
 
-    async def _work(self) -> None:
-        while True:
-            effect = await self._effects.get()
-            if isinstance(effect, Exception):
-                raise effect
-            with self._verdicts():
-                await self._carry_out(effect)
-            self._wake_if_due()
-
-    def _wake_if_due(self) -> None:
-        """Wake the writer only where it would sleep too long: most commits move no deadline."""
-        due, until = self._link.next_deadline(), self._sleeps_until
-        if due is not None and (until is None or due < until):
-            self._wake.set()
-
-    async def _carry_out(self, effect: GatewayEffect) -> None:
-        match effect:
-            case EventsReceived(events=events):
-                await self._commit(events)
-            case CommandsAcknowledged(seq=seq):
-                async with self._committing:
-                    self._raise_if_fenced()
-                    await self._store.acknowledge_command(self._home.key, seq)
-            case CloseSocket(code=code, reason=reason):
-                self._fence = self._fence or (code, reason)
-                raise _Ended(code, reason)
-            case HelloReceived() | HeartbeatReceived():
-                raise LocalProtocolError(f"{effect} is not to be queued")
-            case _:
-                assert_never(effect)
-
-    @contextmanager
-    def _verdicts(self) -> Iterator[None]:
-        try:
-            yield
-        except RemoteProtocolError as error:
-            raise _Ended(CloseCode.PROTOCOL, str(error)) from error
-        except StaleEpochError as error:
-            raise _Ended(CloseCode.SUPERSEDED, str(error)) from error
-        except UnknownSessionError as error:
-            raise _Ended(CloseCode.SESSION_DELETED, str(error)) from error
-        except QuotaError as error:
-            raise _Ended(CloseCode.QUOTA, str(error)) from error
-        except StoreError as error:
-            _log.error("store_failed", session=self._home.key.id, error=str(error))
-            raise _Ended(CloseCode.OVERLOADED, "the gateway's store failed") from error
-
-    async def _greet(self, hello: Hello) -> None:
-        self.instance = hello.instance
-        self._max_frame_bytes = min(hello.max_frame_bytes, MAX_FRAME_BYTES)
-        answer = await self._home.admit(self, hello)
-        if isinstance(answer, Refusal):
-            for effect in self._link.refuse(answer.code, answer.reason):
-                await self._carry_out(effect)
-            raise _Ended(answer.code, answer.reason)
-        self._raise_if_fenced()
-        self._admission = answer
-        self._offered = answer.last_command
-        self._link.welcome(
-            epoch=answer.epoch,
-            acked=answer.acked,
-            last_command=answer.last_command,
-            state=answer.state,
-            open_requests=answer.open_requests,
-            omitted_state=answer.omitted_state,
-            omitted_requests=answer.omitted_requests,
-            committed_epoch=answer.committed_epoch,
-            now=self._clock(),
-        )
-        self.notify_command()
-
-    async def _commit(self, rows: Sequence[EventRow]) -> None:
-        admission = self._admission
-        if admission is None:
-            raise LocalProtocolError("events came out of a link that was not welcomed")
-        async with self._committing:
-            self._raise_if_fenced()
-            limit = "" if admission.allowance is None else admission.allowance.spend(rows)
-            last = await _to_its_end(self._append(admission.epoch, rows))
-        self._link.committed(last, self._clock())
-        if limit:
-            await self._home.wind_down(self, admission.epoch, limit)
-
-    async def _append(self, epoch: int, rows: Sequence[EventRow]) -> int:
-        last = await self._store.append_events(self._home.key, epoch, rows)
-        self._home.publish(rows)
-        return last
-
-    def _raise_if_fenced(self) -> None:
-        if self._fence is not None:
-            raise _Ended(*self._fence)
-
-    # --- outbound ------------------------------------------------------------------------
-
-    async def _write(self) -> None:
-        while True:
-            self._wake.clear()
-            self._raise_if_fenced()
-            await self._offer_commands()
-            for effect in self._link.tick(self._clock()):
-                await self._carry_out(effect)
-            for frame in self._link.frames_to_send(self._clock()):
-                await self._send(frame)
-            await self._pause()
-
-    async def _offer_commands(self) -> None:
-        # Read from the store and never handed over, so that they go out in the order of numbers.
-        while self._commands_wait and self.welcomed:
-            self._commands_wait = False
-            with self._verdicts():
-                rows = await self._store.commands_after(
-                    self._home.key, self._offered, limit=COMMANDS_PER_READ
-                )
-            for row in rows:
-                self._demand_fits(row)
-                self._link.offer_command(row.seq, row.data)
-                self._offered = row.seq
-            self._commands_wait = self._commands_wait or len(rows) == COMMANDS_PER_READ
-
-    def _demand_fits(self, row: CommandRow) -> None:
-        if len(row.data) > self._max_command_bytes:
-            raise _Ended(
-                CloseCode.PROTOCOL,
-                f"command {row.seq} has {len(row.data)} bytes, and this runner takes at most"
-                f" {self._max_command_bytes}",
-            )
-
-    @property
-    def _max_command_bytes(self) -> int:
-        return self._max_frame_bytes - COMMANDS_OVERHEAD
-
-    async def _send(self, frame: bytes) -> None:
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._socket.send(frame)
-        except TimeoutError as error:
-            raise _Ended(CloseCode.SILENT, "nothing was taken for too long") from error
-
-    async def _pause(self) -> None:
-        deadline = self._sleeps_until = self._link.next_deadline()
-        if deadline is None or self._wake.is_set():
-            await self._wake.wait()
+    def close(self, code: int, reason: str) -> None:
+        """Close the line and take nothing more to the store. The first reason counts."""
+        if self._ending is not None:
             return
-        delay = max(0.0, deadline - self._clock())
-        timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
+        self._ending = (code, reason)
+        self._basket.drop()
+        self._held = []
+        self._link.close(code, reason)
+        if not self._is_gone:
+            _log.debug("runner_closed", session=self.key.id, code=code, reason=reason)
+            self._line.close(code, reason)
+        self._home.leave(self)
+        self._finish_if_over()
+
+    def _is_over(self) -> bool:
+        return self._is_gone or self._ending is not None
+
+    def _finish_if_over(self) -> None:
+        is_over = self._is_gone and self._basket.is_done and not self._greeting
+        if is_over and self._on_over is not None:
+            on_over, self._on_over = self._on_over, None
+            self._around.rounds.forget(self)
+            self._home.leave(self)
+            on_over(self)
+
+    # --- how -----------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._line.pause()
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._listens_since = self._around.clock()
+            self._line.resume()
+
+    async def _errand(self, work: Coroutine[None, None, None]) -> None:
         try:
-            await self._wake.wait()
-        finally:
-            timer.cancel()
-
-    async def _close(self, ended: ExceptionGroup[_Ended]) -> None:
-        first = ended.exceptions[0]
-        while isinstance(first, ExceptionGroup):
-            first = first.exceptions[0]
-        assert isinstance(first, _Ended)
-        code, reason = self._fence or (first.code, first.reason)
-        _log.debug("runner_closed", session=self._home.key.id, code=code, reason=reason)
-        with suppress(TransportBroken, TransportClosed):
-            await self._socket.close(code, reason)
-
-
-async def _to_its_end(work: Coroutine[None, None, T]) -> T:
-    # A connection that ends while the store commits must neither let its fence pass before that,
-    # nor keep what was committed from those who listen.
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=COMMIT_SECONDS)
-        raise
+            await work
+        except Exception as error:  # noqa: BLE001 — a task's edge: whatever it is, it ends this
+            self.fail(error)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ..errors import RunnerError
 from ..protocol import codec
 from ..protocol.events import JSON, SessionFinished
 from . import schema
@@ -20,12 +19,14 @@ from .errors import (
     UnknownCommandError,
     UnknownSessionError,
 )
-from .history import Append, History
+from .history import History
 from .store import (
+    Append,
     CommandReceipt,
     CommandRow,
     EventPage,
     OpenRequest,
+    Outcome,
     SessionKey,
     SessionRecord,
     Usage,
@@ -33,6 +34,10 @@ from .store import (
 from .tokens import Role, TokenRecord
 
 WAL_SECONDS = 5.0
+
+CHECKPOINT_PAGES = 8000
+"""How far the log beside the file grows before it is written back: 32 MiB. Every commit touches a
+page of each session in it; the longer they gather, the more of these are written back at once."""
 
 _SESSION = """
 SELECT s.tenant, s.id, s.created_at, s.metadata, s.retention_seconds, s.epoch, s.instance,
@@ -63,6 +68,7 @@ class Database:
         schema.version_of(self._sql)
         self._switch_to_wal()
         self._sql.execute("PRAGMA synchronous = NORMAL")
+        self._sql.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         schema.make_current(self._sql)
 
     def prepare_reading(self) -> None:
@@ -188,8 +194,8 @@ class Database:
 
     # --- events --------------------------------------------------------------------------
 
-    def append_events(self, appends: Sequence[Append]) -> list[int | RunnerError]:
-        """See `Store.append_events`: many at once, each whole or not at all, with its outcome."""
+    def append_frames(self, appends: Sequence[Append]) -> list[Outcome]:
+        """See `Store.append_frames`."""
         outcomes, derived = self._history.append(appends)
         for key, change in derived:
             self._apply(key, change)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,21 +18,18 @@ from ..protocol.frames import MAX_EVENTS_PER_FRAME
 from .derived import DERIVING_TYPES, Changes, changes
 from .errors import NumberGapError, StaleEpochError, UnknownSessionError
 from .schema import joined, type_pattern, types_of
-from .store import EventPage, EventRow, SessionKey
+from .store import Append, EventPage, EventRow, Outcome, SessionKey
 
 PAGE_BYTES = 8 * 1024 * 1024
 """A page of events ends after about this much, however many were asked for."""
 
+SCAN_ROWS = 10_000
+"""Among so many frames a filtered page is looked for; then it ends, with whatever it has. One that
+looked on to the end of a long history would keep every commit waiting meanwhile."""
+
+LAST_NUMBER = 2**63 - 1
 HEADS_KEPT = 100_000
-ROWS_PER_STATEMENT = 128
-
-
-class Append(NamedTuple):
-    """One frame that is to be committed; see `Store.append_events`."""
-
-    key: SessionKey
-    epoch: int
-    rows: Sequence[EventRow]
+ROWS_PER_STATEMENT = 1024
 
 
 class _Head(msgspec.Struct):
@@ -84,17 +80,17 @@ class History:
 
     def append(
         self, appends: Sequence[Append]
-    ) -> tuple[list[int | RunnerError], list[tuple[SessionKey, Changes]]]:
+    ) -> tuple[list[Outcome], list[tuple[SessionKey, Changes]]]:
         """Write frames in order, each whole or not at all.
 
         Every one is judged before anything is written: what is wrong with one is its own outcome,
         and touches none of the others.
 
         Returns:
-            For each its last committed number, or what `Store.append_events` raises; and what the
+            For each its last committed number, or why it was not written; and what the
             new events change besides history.
         """
-        outcomes: list[int | RunnerError] = []
+        outcomes: list[Outcome] = []
         frames: list[tuple[JSON, ...]] = []
         moved: dict[SessionKey, _Head] = {}
         derived: list[tuple[SessionKey, Changes]] = []
@@ -165,7 +161,8 @@ class History:
         """See `Store.read_events`; `last` is the session's last number."""
         page: list[bytes] = []
         size, reached = 0, since
-        for seq, event in self._events(key, since, types):
+        end = None if types is None else self._end_of_scan(key, since)
+        for seq, event in self._events(key, since, end, types):
             size += len(event)
             if page and (len(page) == limit or size > PAGE_BYTES):
                 return EventPage(page, reached, last)
@@ -173,13 +170,22 @@ class History:
             reached = seq
             if seq == last:
                 break
-        return EventPage(page, None, last)
+        return EventPage(page, end, last)
+
+    def _end_of_scan(self, key: SessionKey, since: int) -> int | None:
+        """The last event that a page is looked for among, or None where that is the session's."""
+        row = self._sql.execute(
+            "SELECT last FROM frames WHERE tenant = ? AND session = ? AND last > ?"
+            " ORDER BY last LIMIT 1 OFFSET ?",
+            (*key, since, SCAN_ROWS - 1),
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def _events(
-        self, key: SessionKey, since: int, types: Collection[str] | None
+        self, key: SessionKey, since: int, end: int | None, types: Collection[str] | None
     ) -> Iterator[tuple[int, msgspec.Raw]]:
         chosen = None if types is None else frozenset(types)
-        for first, data in self._rows(key, since, chosen):
+        for first, data in self._rows(key, since, end, chosen):
             raws = _raws.decode(data)
             skipped = max(0, since + 1 - first)
             numbered = enumerate(islice(raws, skipped, None), start=first + skipped)
@@ -191,7 +197,9 @@ class History:
                 found for found, kind in zip(numbered, kinds, strict=True) if kind.type in chosen
             )
 
-    def _rows(self, key: SessionKey, since: int, types: Collection[str] | None) -> sqlite3.Cursor:
+    def _rows(
+        self, key: SessionKey, since: int, end: int | None, types: Collection[str] | None
+    ) -> sqlite3.Cursor:
         # A row that may hold one is enough here; its events are looked at one by one.
         patterns = [type_pattern(type) for type in types or ()]
         where = ""
@@ -199,8 +207,8 @@ class History:
             where = f"AND ({' OR '.join(['instr(types, ?) > 0'] * len(patterns)) or 'FALSE'})"
         return self._sql.execute(
             "SELECT first, data FROM frames"  # noqa: S608 — ours, without a value in it
-            f" WHERE tenant = ? AND session = ? AND last > ? {where} ORDER BY last",
-            (*key, since, *patterns),
+            f" WHERE tenant = ? AND session = ? AND last > ? AND last <= ? {where} ORDER BY last",
+            (*key, since, LAST_NUMBER if end is None else end, *patterns),
         )
 
     def event(self, key: SessionKey, seq: int) -> bytes:

@@ -11,8 +11,9 @@ from ..protocol import codec
 from ..protocol.commands import SessionStop
 from ..protocol.events import JSON
 from ..protocol.frames import CloseCode, Hello
-from .connection import Refusal, RunnerConnection
+from .connection import RunnerConnection
 from .errors import GatewayError, QuotaError, UnknownSessionError
+from .home import Refusal
 from .quotas import Allowance, Quotas, Tally, demand_room
 from .store import EventRow, SessionKey, SessionRecord, Store
 from .submission import numbered
@@ -86,13 +87,14 @@ class LiveSession:
         if self.connection is connection:
             self.connection = None
 
-    async def wind_down(self, connection: RunnerConnection, epoch: int, reason: str) -> None:
+    async def wind_down(self, epoch: int, reason: str) -> None:
         """Have the process stop in order, because a quota is used up; once for each process."""
         stop = SessionStop(id=f"{GATEWAY}.quota.{epoch}", by=GATEWAY, reason=reason)
         await self._store.add_command(
             self._key, stop.id, GATEWAY, stop.id, lambda seq: numbered(stop, seq)
         )
-        connection.notify_command()
+        if self.connection is not None:
+            self.connection.notify_command()
 
     def publish(self, rows: Sequence[EventRow]) -> None:
         """Hand committed events to whoever listens."""

@@ -7,7 +7,7 @@ of a session that is used up is refused.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -84,37 +84,52 @@ class Allowance:
         self._events = events
         self._bytes = bytes
 
-    def spend(self, rows: Collection[EventRow]) -> str:
-        """Count events that are about to be stored.
+    def spend(self, rows: Sequence[EventRow]) -> tuple[int, str]:
+        """Count events that are about to be stored. How they are gathered makes no difference.
 
         Returns:
-            Which limit this reaches, the first time one is; else an empty string.
-
-        Raises:
-            QuotaError: Even the reserve is used up; store nothing of this.
+            How many of them may be stored: all, or those that come before the reserve is used up.
+            And which limit they reach, the first time one is; else an empty string.
         """
         size = sum([len(row.data) for row in rows])
-        events, total = self._events + len(rows), self._bytes + size
-        reached = self._reached(events, total, len(rows), size)
-        reserve = self._tenant.reserves.get(self._session)
-        if reserve is not None and (events > reserve[0] or total > reserve[1]):
-            raise QuotaError("the session was told to stop, and went on beyond its reserve")
-        self._events, self._bytes = events, total
-        self._tenant.events += len(rows)
-        self._tenant.bytes += size
-        return reached
+        if self._session not in self._tenant.reserves and not self._reached(len(rows), size):
+            self._count(len(rows), size)
+            return len(rows), ""
+        told = ""
+        for number, row in enumerate(rows):
+            told = told or self._tell(len(row.data))
+            if not self._is_within_reserve(len(row.data)):
+                return number, told
+            self._count(1, len(row.data))
+        return len(rows), told
 
-    def _reached(self, events: int, total: int, new: int, size: int) -> str:
+    def _tell(self, size: int) -> str:
+        """Which limit one more event of this size reaches, unless the session was told before."""
         if self._session in self._tenant.reserves:
-            return ""  # it was told
-        tenant = Tally(0, self._tenant.events + new, self._tenant.bytes + size)
-        reached = reached_limit(self._quotas, tenant, events, total)
+            return ""
+        reached = self._reached(1, size)
         if reached:
             self._tenant.reserves[self._session] = (
                 self._events + self._quotas.reserve_events,
                 self._bytes + self._quotas.reserve_bytes,
             )
         return reached
+
+    def _is_within_reserve(self, size: int) -> bool:
+        reserve = self._tenant.reserves.get(self._session)
+        if reserve is None:
+            return True
+        return self._events + 1 <= reserve[0] and self._bytes + size <= reserve[1]
+
+    def _reached(self, events: int, size: int) -> str:
+        tenant = Tally(0, self._tenant.events + events, self._tenant.bytes + size)
+        return reached_limit(self._quotas, tenant, self._events + events, self._bytes + size)
+
+    def _count(self, events: int, size: int) -> None:
+        self._events += events
+        self._bytes += size
+        self._tenant.events += events
+        self._tenant.bytes += size
 
 
 def reached_limit(quotas: Quotas, tenant: Tally, events: int, size: int) -> str:

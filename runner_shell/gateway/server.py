@@ -162,6 +162,8 @@ def _server(gateway: Gateway) -> uvicorn.Server:
             "serving a gateway needs uvicorn: install `runner-shell[gateway]`"
         ) from error
 
+    from .direct import UpgradeProtocol
+
     class EmbeddedServer(uvicorn.Server):
         """Leaves the process's signals to whoever embeds it."""
 
@@ -171,7 +173,7 @@ def _server(gateway: Gateway) -> uvicorn.Server:
 
     config = uvicorn.Config(
         gateway.asgi(),
-        ws="websockets-sansio",
+        ws=UpgradeProtocol,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         # Twice, so that a frame somewhat too large is refused by the link, which says why.

@@ -16,15 +16,16 @@ from ..protocol.events import JSON
 from .committer import Committer
 from .database import Database
 from .errors import StoreError
-from .history import Append
 from .store import (
+    Append,
     CommandReceipt,
     CommandRow,
     EventPage,
-    EventRow,
     OpenRequest,
+    Outcome,
     SessionKey,
     SessionRecord,
+    Store,
     Usage,
 )
 from .tokens import TokenRecord
@@ -34,7 +35,7 @@ T = TypeVar("T")
 MEMORY = ":memory:"
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """A `Store` in one SQLite file that only its owner can read; use it with `async with`.
 
     Calls run in their order on one thread, so that the event loop never waits for the disk, and all
@@ -134,15 +135,15 @@ class SqliteStore:
 
     # --- events --------------------------------------------------------------------------
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
-        """See `Store.append_events`."""
+    async def append_frames(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+        """See `Store.append_frames`."""
         with self._failures():
-            return await self._opened().append(Append(key, epoch, rows))
+            return await self._opened().append(appends)
 
     async def read_events(
         self, key: SessionKey, *, since: int = 0, limit: int, types: Collection[str] | None = None
     ) -> EventPage:
-        """See `Store.read_events`. Without `types` a page costs the same wherever it begins."""
+        """See `Store.read_events`. What a page costs at most is the same wherever it begins."""
         return await self._read(lambda db: db.read_events(key, since, limit, types))
 
     # --- commands ------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from ..errors import RunnerError
 from ..link.effects import NumberedEvent
 from ..protocol.events import JSON, SessionFinished
 
@@ -35,6 +36,24 @@ class SessionKey(NamedTuple):
 
     tenant: str
     id: str
+
+
+class Append(NamedTuple):
+    """Events of one session that are to be committed, all or none.
+
+    Attributes:
+        key: The session.
+        epoch: The number of the process that brought them.
+        rows: In order, without a hole.
+    """
+
+    key: SessionKey
+    epoch: int
+    rows: Sequence[EventRow]
+
+
+Outcome: TypeAlias = int | RunnerError
+"""The number of a session's last committed event, or why nothing of an `Append` was stored."""
 
 
 class EventPage(NamedTuple):
@@ -194,20 +213,30 @@ class Store(Protocol):
 
     # --- events --------------------------------------------------------------------------
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
-        """Commit events and what follows from them, all or none.
+    async def append_frames(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+        """Commit what several runners brought; each append whole or not at all, and by itself.
 
         Rows that are stored already are passed over. State, open requests, replies to commands, the
-        session's ending and `committed_epoch` change in the same transaction.
+        session's ending and `committed_epoch` change together with the events. Appends of the same
+        session are committed in the order in which they come.
+
+        A gateway under load hands in what a thousand connections have at once: one transaction for
+        all of them is what makes that cheap.
 
         Returns:
-            The number of the last committed event.
-
-        Raises:
-            StaleEpochError: `epoch` is not the session's latest; nothing was stored.
-            NumberGapError: A number is missing before one of the rows; nothing was stored.
-            RemoteProtocolError: An event's own fields are wrong; nothing was stored.
+            For each append the number of the session's last committed event, or the reason why
+            nothing of it was stored, which is not raised: `StaleEpochError` where `epoch` is not
+            the session's latest, `NumberGapError` where a number is missing before one of the rows,
+            `RemoteProtocolError` where an event's own fields are wrong, `UnknownSessionError`,
+            `StoreError`.
         """
+
+    async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
+        """`append_frames` of one, whose outcome is returned or raised; every store inherits it."""
+        (outcome,) = await self.append_frames([Append(key, epoch, rows)])
+        if isinstance(outcome, RunnerError):
+            raise outcome
+        return outcome
 
     async def read_events(
         self, key: SessionKey, *, since: int = 0, limit: int, types: Collection[str] | None = None

@@ -55,10 +55,11 @@ class WebSocketSocket:
         self._closed = True
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._websocket.close(code, _cut(reason))
+                await self._websocket.close(code, cut_reason(reason))
         except (WebSocketDisconnect, RuntimeError, TimeoutError):
             return  # it is gone, which is what was wanted
 
 
-def _cut(reason: str) -> str:
+def cut_reason(reason: str) -> str:
+    """As much of a reason as a close frame holds."""
     return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

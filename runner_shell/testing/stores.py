@@ -31,7 +31,7 @@ from ..gateway.errors import (
     UnknownCommandError,
     UnknownSessionError,
 )
-from ..gateway.store import EventRow, SessionKey, Store, Usage
+from ..gateway.store import Append, EventRow, SessionKey, Store, Usage
 from ..gateway.tokens import Role, issue
 
 __all__ = ["StoreContract", "event_row"]
@@ -169,6 +169,39 @@ class StoreContract:
         assert isinstance(outcomes[7], NumberGapError)
         for number, key in enumerate(keys):
             assert len(await _events(store, key)) == (0 if number == 7 else 2)
+
+    @_with_a_store
+    async def test_what_is_handed_in_together_has_an_outcome_each(self, store: Store) -> None:
+        """One after the other, and nothing is raised: what is wrong with one is its own outcome."""
+        epoch = await _session(store)
+        other = await _session(store, OTHER)
+        nobody = SessionKey("tenant", "nobody")
+        wrong = event_row(1, "session.saved", state=7)
+        outcomes = await store.append_frames(
+            [
+                Append(KEY, epoch, [event_row(1)]),
+                Append(nobody, 1, [event_row(1)]),
+                Append(KEY, epoch, [event_row(2), event_row(3)]),
+                Append(OTHER, other + 1, [event_row(1)]),
+                Append(OTHER, other, [wrong]),
+                Append(OTHER, other, [event_row(1), event_row(3)]),
+                Append(KEY, epoch, [event_row(3), event_row(4)]),
+                Append(OTHER, other, [event_row(1)]),
+            ]
+        )
+        assert [each if isinstance(each, int) else type(each) for each in outcomes] == [
+            1,
+            UnknownSessionError,
+            3,
+            StaleEpochError,
+            RemoteProtocolError,
+            NumberGapError,
+            4,
+            1,
+        ]
+        assert await _events(store) == [event_row(n).data for n in (1, 2, 3, 4)]
+        assert await _events(store, OTHER) == [event_row(1).data]
+        assert await store.append_frames([]) == []
 
     @_with_a_store
     async def test_frames_of_one_session_at_the_same_time_keep_their_order(

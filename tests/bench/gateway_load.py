@@ -1,8 +1,8 @@
 """Measure the gateway: `python -m tests.bench.gateway_load [--runners N] [--markdown FILE]`.
 
 A thousand connected runners that send each event in a frame of its own, to one gateway process with
-its store in a file, beside an echo server that is nothing but websockets; the server on one core,
-the runners on another. Then what committing and reading cost, with up to a million events.
+its store in a file, beside servers that are little but websockets; the server on one core, the
+runners on another. Then what committing and reading cost, with up to a million events.
 """
 
 from __future__ import annotations
@@ -20,23 +20,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from runner_shell.gateway.app import Gateway
-from runner_shell.gateway.core import GatewayCore
-from runner_shell.gateway.server import serve
-from runner_shell.gateway.sqlite import SqliteStore
-from runner_shell.gateway.store import DEFAULT_TENANT, SessionKey
-from runner_shell.gateway.tokens import Role, issue
-from runner_shell.link.gateway import GatewayLink
-from runner_shell.protocol import codec
-from runner_shell.protocol.frames import SUBPROTOCOL
-
-from .load_client import PADDING, LoadRunner
+from .load_client import LoadRunner
+from .load_servers import SERVERS
+from .long_history import History, measure, table
 from .processes import cpu_seconds, memory_mib, processors
 
 SECONDS = 10.0
 CONNECT_AT_A_TIME = 50
-KEY = SessionKey(DEFAULT_TENANT, "history")
-FRAME = 64
 
 
 class Load(NamedTuple):
@@ -62,48 +52,10 @@ class Load(NamedTuple):
     kib: float
     client_cpu: float
 
-
-# --- the servers -----------------------------------------------------------------------------
-
-
-async def _serve_gateway(folder: str, runners: int) -> None:
-    async with SqliteStore(Path(folder, "gateway.db")) as store:
-        core = GatewayCore(store)
-        _, admin = issue(Role.ADMIN, DEFAULT_TENANT)
-        tokens = []
-        for number in range(runners):
-            _, token = await core.create_session(admin.principal(), f"s{number}")
-            tokens.append(token)
-        async with serve(Gateway(core)) as url:
-            print(url.rpartition(":")[2], *tokens, flush=True)
-            await asyncio.to_thread(sys.stdin.read)
-
-
-async def _serve_echo(folder: str, runners: int) -> None:
-    from websockets.asyncio.server import ServerConnection
-    from websockets.asyncio.server import serve as serve_websockets
-    from websockets.exceptions import ConnectionClosed
-    from websockets.typing import Subprotocol
-
-    async def echo(connection: ServerConnection) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            async for frame in connection:
-                await connection.send(frame)
-
-    async with serve_websockets(
-        echo,
-        "127.0.0.1",
-        0,
-        subprotocols=[Subprotocol(SUBPROTOCOL)],
-        compression=None,
-        ping_interval=None,
-    ) as server:
-        port = server.sockets[0].getsockname()[1]
-        print(port, *["-"] * runners, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-
-
-SERVERS = {"echo": _serve_echo, "gateway": _serve_gateway}
+    @property
+    def cpu_us(self) -> float:
+        """CPU of the server, in µs an event that was answered."""
+        return self.cpu / self.events * 1e6
 
 
 @contextlib.contextmanager
@@ -191,132 +143,58 @@ async def _emit(runner: LoadRunner, rate: float) -> None:
         due += 1 / rate
 
 
-# --- the store -------------------------------------------------------------------------------
-
-
-class Page(NamedTuple):
-    """What reading costs at a number of stored events, in milliseconds."""
-
-    events: int
-    first: float
-    last: float
-
-
-class History(NamedTuple):
-    """What one long session costs.
-
-    Attributes:
-        receiving: CPU µs an event in the link.
-        storing: CPU µs an event in the store, the wait for its thread included.
-        read: Events read back in a second.
-        pages: What a page costs, at several lengths.
-    """
-
-    receiving: float
-    storing: float
-    read: float
-    pages: list[Page]
-
-
-async def _history(largest: int) -> History:
-    """Store events up to this many, and read pages at every power of ten."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with SqliteStore(Path(folder, "gateway.db")) as store:
-            await store.create_session(KEY, created_at="2026-11-21T10:00:00Z", metadata={})
-            epoch = await store.bump_epoch(KEY, "one")
-            link = _welcomed()
-            receiving = storing = 0.0
-            pages, size, seq = [], 1000, 0
-            while size <= largest:
-                while seq < size:
-                    frame = _frame(seq + 1, min(FRAME, size - seq))
-                    began = time.process_time()
-                    (received,) = link.receive(frame, 0.0)
-                    between = time.process_time()
-                    seq = await store.append_events(KEY, epoch, received.events)  # type: ignore[union-attr]
-                    receiving += between - began
-                    storing += time.process_time() - between
-                pages.append(await _pages(store, size))
-                size *= 10
-            read = await _read_back(store, seq)
-            return History(receiving / seq * 1e6, storing / seq * 1e6, read, pages)
-
-
-def _welcomed() -> GatewayLink:
-    link = GatewayLink(now=0.0)
-    hello = b'{"frame":"hello","session":"history","epoch":null,"instance":"i","log":"l"'
-    link.receive(hello + b',"next":1,"last_command":0}', 0.0)
-    link.welcome(epoch=1, acked=0, now=0.0)
-    return link
-
-
-def _frame(first: int, count: int) -> bytes:
-    return codec.join_events(
-        [
-            b'{"seq":%d,"time":"2026-11-21T10:00:00.000Z","turn":"t1","type":"block.delta",'
-            b'"message":"m","index":0,"text":"%b"}' % (seq, PADDING)
-            for seq in range(first, first + count)
-        ]
-    )
-
-
-async def _pages(store: SqliteStore, events: int) -> Page:
-    costs = []
-    for since in (0, events - 100):
-        began = time.perf_counter()
-        for _ in range(200):
-            await store.read_events(KEY, since=since, limit=100)
-        costs.append((time.perf_counter() - began) / 200 * 1e3)
-    return Page(events, *costs)
-
-
-async def _read_back(store: SqliteStore, events: int) -> float:
-    began, since, seen = time.perf_counter(), 0, 0
-    while True:
-        page = await store.read_events(KEY, since=since, limit=1000)
-        seen += len(page.events)
-        if page.next is None:
-            break
-        since = page.next
-    assert seen == events
-    return seen / (time.perf_counter() - began)
-
-
 # --- the report ------------------------------------------------------------------------------
 
 
 def _table(loads: list[Load]) -> str:
     lines = [
-        "| server | events/s a runner | CPU, % of a core | CPU µs an event | answered/s | p50 ms "
-        "| p99 ms | KiB a connection | CPU of the runners, % |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| server | events/s a runner | CPU µs an event | as a ratio to echo | to storing"
+        " | CPU, % of a core | answered/s | p50 ms | p99 ms | KiB a connection"
+        " | CPU of the runners, % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {one.server} | {one.rate:g} | {one.cpu * 100:.0f} "
-        f"| {one.cpu / one.events * 1e6:.0f} | {one.events:.0f} | {one.p50:.1f} "
-        f"| {one.p99:.1f} | {one.kib:.1f} | {one.client_cpu * 100:.0f} |"
-        for one in loads
-    ]
+    for one in _medians(loads):
+        echo, storing = (_ratio(loads, one, peer) for peer in ("echo", "storing"))
+        lines.append(
+            f"| {one.server} | {one.rate:g} | {one.cpu_us:.0f} | {echo:.2f} | {storing:.2f} "
+            f"| {one.cpu * 100:.0f} | {one.events:.0f} | {one.p50:.1f} "
+            f"| {one.p99:.1f} | {one.kib:.1f} | {one.client_cpu * 100:.0f} |"
+        )
     return "\n".join(lines)
 
 
-def _report(loads: list[Load], runners: int, history: History) -> str:
-    receiving, storing, read, pages = history
+def _medians(loads: list[Load]) -> list[Load]:
+    """One row for each server and rate; every column by itself is the median of the rounds."""
+    rows = []
+    for server, rate in dict.fromkeys((one.server, one.rate) for one in loads):
+        same = [one for one in loads if (one.server, one.rate) == (server, rate)]
+        columns = [statistics.median(column) for column in list(zip(*same, strict=True))[1:]]
+        rows.append(Load(server, *columns))
+    return rows
+
+
+def _ratio(loads: list[Load], one: Load, peer: str) -> float:
+    """CPU an event beside the peer's: the median of the rounds, each with the peer of its own."""
+    mine, theirs = (
+        [each.cpu_us for each in loads if (each.server, each.rate) == (server, one.rate)]
+        for server in (one.server, peer)
+    )
+    return statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
+
+
+def _report(loads: list[Load], runners: int, rounds: int, history: History) -> str:
     lines = [
-        f"{runners} runners, each event in a frame of its own:",
+        f"{runners} runners, each event in a frame of its own; medians of {rounds} rounds, in each"
+        " of which every server had its turn:",
         "",
         _table(loads),
         "",
-        "The gateway answers after it has committed, at most every 100 ms; the echo server stores"
-        " nothing and answers at once.",
+        "*echo* is nothing but websockets: it stores nothing and answers at once. *storing* is what"
+        " one would write first: websockets, `json`, and SQLite with one transaction for all that"
+        " came in 100 ms; it checks nothing. The gateway answers after it has committed, 100 ms"
+        " later at most.",
         "",
-        f"Taking in and storing a frame of {FRAME} events: {receiving:.2f} µs an event in the link,"
-        f" {storing:.2f} in the store (CPU, the wait for the thread included). Read back:"
-        f" {read:,.0f} events a second.",
-        "",
-        "| events stored | first page of 100, ms | last page of 100, ms |",
-        "|---|---|---|",
-        *[f"| {page.events:,} | {page.first:.2f} | {page.last:.2f} |" for page in pages],
+        table(history),
     ]
     return "\n".join(lines) + "\n"
 
@@ -324,7 +202,7 @@ def _report(loads: list[Load], runners: int, history: History) -> str:
 _HEAD = """\
 # Benchmarks of the gateway
 
-`make bench-gateway`; one run, both servers after one another on the same core, on a machine that
+`make bench-gateway`; one run, all servers after one another on the same core, on a machine that
 does other work too: the load was {load}. Where it is more than the processors have, a server waits
 for its turn, and the latencies tell more of that than of the server; its CPU tells of the server.
 Compare the rows, not the numbers with those of another machine.
@@ -332,13 +210,17 @@ Compare the rows, not the numbers with those of another machine.
 """
 
 
-async def _measure(runners: int, rates: list[float], largest: int) -> str:
+async def _measure(runners: int, rates: list[float], rounds: int, largest: int) -> str:
     cores = sorted(os.sched_getaffinity(0))
     pair = (cores[0], cores[-1])
+    os.sched_setaffinity(0, {pair[0]})
     loads = [
-        await _load(kind, runners, rate, pair) for rate in rates for kind in ("echo", "gateway")
+        await _load(kind, runners, rate, pair)
+        for rate in rates
+        for _ in range(rounds)
+        for kind in SERVERS
     ]
-    return _report(loads, runners, await _history(largest))
+    return _report(loads, runners, rounds, await measure(largest))
 
 
 def main() -> None:
@@ -346,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gateway_load", description=__doc__)
     parser.add_argument("--runners", type=int, default=1000)
     parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 10.0])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--largest", type=int, default=1_000_000, help="events in one session")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write a page")
     parser.add_argument("--serve", choices=sorted(SERVERS), help=argparse.SUPPRESS)
@@ -361,7 +244,7 @@ def main() -> None:
     if processors() < 2:
         parser.error("the servers and the runners need a core each")
     before = os.getloadavg()[0]
-    report = asyncio.run(_measure(options.runners, options.rates, options.largest))
+    report = asyncio.run(_measure(options.runners, options.rates, options.rounds, options.largest))
     print(report)
     if options.markdown is not None:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)

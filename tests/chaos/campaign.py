@@ -242,6 +242,8 @@ class Campaign:
         except TimeoutError:
             raise Failed("after healing the session did not come to its end") from None
         stored = await self._read()
+        if not stored:
+            raise Failed(f"the runner ended with {code}, and nothing is stored")
         # A last turn that a kill cut off has failed, and so has the session: that is the truth.
         last = msgspec.json.decode(stored[-1])
         if code not in (0, 1) or (last["type"], last.get("exit_code", 0)) != (FINISHED, code):

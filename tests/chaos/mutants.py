@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from runner_shell.gateway.connection import RunnerConnection
+from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.link.effects import EventsReceived, GatewayEffect, NumberedEvent
 from runner_shell.link.gateway import GatewayLink
 from runner_shell.link.runner import RunnerLink
 from runner_shell.protocol import codec
+
+_LATE: set[asyncio.Future[None]] = set()
 
 COMMIT_SECONDS = 1.0
 """How far a commit lags behind its acknowledgement in a gateway that does not wait for it."""
@@ -53,15 +55,19 @@ def no_dedupe() -> None:
 
 def acknowledge_before_commit() -> None:
     """A gateway that acknowledges what it has read, and stores it a little later."""
-    commit = RunnerConnection._commit
+    commit = SqliteStore.append_frames
 
-    async def hasty(self: Any, rows: Any) -> None:
-        self._link.committed(rows[-1].seq, self._clock())
-        self._wake.set()
+    async def later(self: Any, appends: Any) -> None:
         await asyncio.sleep(COMMIT_SECONDS)
-        await commit(self, rows)
+        await commit(self, appends)
 
-    RunnerConnection._commit = hasty  # type: ignore[method-assign]
+    async def hasty(self: Any, appends: Any) -> Any:
+        task = asyncio.ensure_future(later(self, appends))
+        _LATE.add(task)
+        task.add_done_callback(_LATE.discard)
+        return [append.rows[-1].seq for append in appends]
+
+    SqliteStore.append_frames = hasty  # type: ignore[method-assign]
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

@@ -28,11 +28,12 @@ def test_nothing_is_lost_and_nothing_repeated(tmp_path: Path) -> None:
 
 def test_a_runner_that_forgets_what_it_sent_is_found(tmp_path: Path) -> None:
     """The suite finds a runner that takes what it has sent for delivered."""
-    plan = Plan(seed=4, rounds=6, only=("network",), mutant="forget_on_send")
+    plan = Plan(seed=4, rounds=25, seconds=90, only=("network",), mutant="forget_on_send")
     assert broken(plan, tmp_path) != []
 
 
 def test_a_gateway_that_acknowledges_too_early_is_found(tmp_path: Path) -> None:
     """The suite finds a gateway that acknowledges before it has committed, where the run ends."""
-    plan = Plan(seed=3, rounds=40, only=("kill_gateway",), mutant="acknowledge_before_commit")
+    mutant = "acknowledge_before_commit"
+    plan = Plan(seed=3, rounds=40, seconds=90, only=("kill_gateway",), mutant=mutant)
     assert broken(plan, tmp_path) != []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runner_shell.gateway.connection import RunnerConnection
 from runner_shell.gateway.core import MAX_COMMAND_BYTES
 from runner_shell.gateway.errors import (
     DrainingError,
@@ -63,16 +64,16 @@ class HeldStore(SqliteStore):
         self.records_read += 1
         return await super().get_session(key)
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Any) -> int:
+    async def append_frames(self, appends: Any) -> Any:
         self.begun.set()
         await self.go.wait()
-        return await super().append_events(key, epoch, rows)
+        return await super().append_frames(appends)
 
 
 class BrokenStore(SqliteStore):
     """Fails at every append."""
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Any) -> int:
+    async def append_frames(self, appends: Any) -> Any:
         raise StoreError("the disk is full")
 
 
@@ -136,6 +137,25 @@ async def test_nothing_is_acknowledged_before_it_is_committed() -> None:
         assert await gateway.core.events(ADMIN, "s") == [event(1).encode()]
 
 
+async def test_what_the_gateway_does_not_read_is_no_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A runner that has brought as much as the gateway holds is read from later, and not let go."""
+    monkeypatch.setattr("runner_shell.gateway.basket.MAX_BYTES", 1)
+    store = HeldStore()
+    async with bench(store, limits=GatewayLimits(heartbeat_seconds=0.05)) as gateway:
+        runner = gateway.dial()
+        await runner.greet()
+        await runner.say(events_frame(event(1)))
+        await store.begun.wait()
+        await runner.say(events_frame(event(2)))
+        for _ in range(10):  # a silent runner is let go after two
+            await runner.hear("heartbeat")
+            await runner.say('{"frame":"heartbeat","progress":1}')
+        store.go.set()
+        await runner.hear_ack(2)
+
+
 async def test_commits_that_wait_for_one_acknowledgement_turn_the_writer_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -161,6 +181,31 @@ async def test_commits_that_wait_for_one_acknowledgement_turn_the_writer_once(
         await runner.say(events_frame(event(link.ACK_EVENTS)))
         await runner.hear_ack(link.ACK_EVENTS)
     assert counted_before < 10
+
+
+async def test_what_was_read_before_the_socket_was_lost_is_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also what still waited for the store then; the runner need not send it again."""
+    store, gone, lost = HeldStore(), RunnerConnection.gone, asyncio.Event()
+
+    def noted(self: RunnerConnection, reason: str) -> None:
+        gone(self, reason)
+        lost.set()
+
+    monkeypatch.setattr(RunnerConnection, "gone", noted)
+    async with bench(store) as gateway, gateway.core.subscribe(ADMIN, "s") as live:
+        runner = gateway.dial()
+        await runner.greet()
+        await runner.say(events_frame(event(1)))
+        await store.begun.wait()
+        await runner.say(events_frame(event(2)))
+        runner.socket.cut()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await lost.wait()
+            store.go.set()
+            assert [(await anext(live)).seq for _ in range(2)] == [1, 2]
+        assert (await gateway.dial().greet(epoch=1, next=3))["acked"] == 2
 
 
 async def test_a_broken_frame_ends_the_connection_for_good() -> None:

@@ -15,7 +15,14 @@ from runner_shell.gateway.app import Gateway
 from runner_shell.gateway.core import GatewayCore
 from runner_shell.gateway.server import serve
 from runner_shell.gateway.sqlite import SqliteStore
-from runner_shell.gateway.store import DEFAULT_TENANT, CommandRow, EventRow, SessionKey
+from runner_shell.gateway.store import (
+    DEFAULT_TENANT,
+    Append,
+    CommandRow,
+    EventRow,
+    Outcome,
+    SessionKey,
+)
 from runner_shell.gateway.tokens import Role, issue
 from runner_shell.gateway.welcome import Admission
 from runner_shell.link.gateway import GatewayLimits, GatewayLink
@@ -49,15 +56,20 @@ async def test_its_sessions_are_deleted() -> None:
         assert await store.list_sessions(DEFAULT_TENANT, limit=9) == []
 
 
+def _encoded_anew(row: EventRow) -> EventRow:
+    return msgspec.structs.replace(row, data=msgspec.json.encode(msgspec.json.decode(row.data)))
+
+
 class EncodesAnew(SqliteStore):
     """Gives events back as its own library writes them."""
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
-        again = [
-            msgspec.structs.replace(row, data=msgspec.json.encode(msgspec.json.decode(row.data)))
-            for row in rows
-        ]
-        return await super().append_events(key, epoch, again)
+    async def append_frames(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+        return await super().append_frames(
+            [
+                append._replace(rows=[_encoded_anew(row) for row in append.rows])
+                for append in appends
+            ]
+        )
 
 
 class CountsEveryDial(SqliteStore):

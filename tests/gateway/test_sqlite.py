@@ -11,10 +11,9 @@ import pytest
 
 from runner_shell.errors import ConfigurationError, TransportClosed
 from runner_shell.gateway.database import Database
-from runner_shell.gateway.errors import NumberGapError, StaleEpochError
-from runner_shell.gateway.history import Append
+from runner_shell.gateway.errors import NumberGapError, StaleEpochError, StoreError
 from runner_shell.gateway.sqlite import SqliteStore
-from runner_shell.gateway.store import EventRow, SessionKey
+from runner_shell.gateway.store import Append, EventRow, SessionKey
 from runner_shell.testing.stores import StoreContract
 
 from .support import KEY, row
@@ -136,16 +135,55 @@ def test_a_page_costs_the_same_wherever_it_begins() -> None:
         database.create_session(KEY, CREATED, {}, None)
         epoch = database.bump_epoch(KEY, "one")
         frames = [[row(n + k) for k in range(5)] for n in range(1, 20_001, 5)]
-        database.append_events([Append(KEY, epoch, frame) for frame in frames])
+        database.append_frames([Append(KEY, epoch, frame) for frame in frames])
     steps = {since: _steps(connection, database, since) for since in (0, 19_900)}
     connection.close()
     assert steps[19_900] <= steps[0] + 2
 
 
-def _steps(connection: sqlite3.Connection, database: Database, since: int) -> int:
+def test_a_page_of_a_rare_type_looks_no_further_than_it_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long the history is, and the pages after it still find what there is."""
+    monkeypatch.setattr("runner_shell.gateway.history.SCAN_ROWS", 50)
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    database = Database(connection)
+    database.prepare()
+    steps, last = [], 0
+    with database.transaction():
+        database.create_session(KEY, CREATED, {}, None)
+        epoch = database.bump_epoch(KEY, "one")
+    for length in (1000, 5000):
+        with database.transaction():
+            frames = [[row(n), row(n + 1)] for n in range(last + 1, length + 1, 2)]
+            frames[-1][-1] = row(length, "rare", code="c")
+            database.append_frames([Append(KEY, epoch, frame) for frame in frames])
+        last = length
+        steps.append(_steps(connection, database, 0, ["rare"], found=0))
+    found, since, pages = [], 0, 0
+    while True:
+        page = database.read_events(KEY, since, 10, ["rare"])
+        found, pages = found + page.events, pages + 1
+        if page.next is None:
+            break
+        since = page.next
+    connection.close()
+    assert steps[1] <= steps[0] + 2
+    assert found == [row(n, "rare", code="c").data for n in (1000, 5000)]
+    assert pages >= 5000 / 2 / 50
+
+
+def _steps(
+    connection: sqlite3.Connection,
+    database: Database,
+    since: int,
+    types: list[str] | None = None,
+    *,
+    found: int = 10,
+) -> int:
     taken: list[None] = []
     connection.set_progress_handler(lambda: taken.append(None), 10)
-    assert len(database.read_events(KEY, since, 10, None).events) == 10
+    assert len(database.read_events(KEY, since, 10, types).events) == found
     connection.set_progress_handler(None, 0)
     return len(taken)
 
@@ -191,6 +229,25 @@ async def test_a_failing_transaction_is_tried_again_one_by_one(tmp_path: Path) -
         )
         assert (outcomes[0], outcomes[2]) == (1, 2)
         assert isinstance(outcomes[1], UnicodeEncodeError)
+        assert (await store.get_session(KEY)).last_event == 2
+
+
+async def test_what_the_database_refuses_fails_alone_among_what_is_handed_in_together(
+    tmp_path: Path,
+) -> None:
+    """The others are stored, and it is an outcome, not raised."""
+    async with SqliteStore(tmp_path / "gateway.db") as store:
+        epoch = await _session(store)
+        broken = SessionKey("t", "\ud800")  # no text that SQLite could hold
+        outcomes = await store.append_frames(
+            [
+                Append(KEY, epoch, [row(1)]),
+                Append(broken, 1, [row(1)]),
+                Append(KEY, epoch, [row(2)]),
+            ]
+        )
+        assert (outcomes[0], outcomes[2]) == (1, 2)
+        assert isinstance(outcomes[1], StoreError)
         assert (await store.get_session(KEY)).last_event == 2
 
 

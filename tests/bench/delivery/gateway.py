@@ -18,7 +18,14 @@ from runner_shell.gateway.app import Gateway
 from runner_shell.gateway.core import GatewayCore
 from runner_shell.gateway.server import serve
 from runner_shell.gateway.sqlite import SqliteStore
-from runner_shell.gateway.store import DEFAULT_TENANT, EventRow, SessionKey, SessionRecord
+from runner_shell.gateway.store import (
+    DEFAULT_TENANT,
+    Append,
+    EventRow,
+    Outcome,
+    SessionKey,
+    SessionRecord,
+)
 from runner_shell.gateway.tokens import Role, StoreAuthenticator, issue
 
 from .notes import note
@@ -45,18 +52,19 @@ class NotingStore(SqliteStore):
             note("dialled")
         return await super().get_session(key)
 
-    async def append_events(self, key: SessionKey, epoch: int, rows: Sequence[EventRow]) -> int:
+    async def append_frames(self, appends: Sequence[Append]) -> Sequence[Outcome]:
         """Note times around the commit."""
+        rows = [row for append in appends for row in append.rows]
         emitted = [_emitted(row) for row in rows if row.type == "log"]
         received = time.monotonic()
-        last = await super().append_events(key, epoch, rows)
+        outcomes = await super().append_frames(appends)
         committed = time.monotonic()
         self._received += [received - at for at in emitted]
         self._committed += [committed - at for at in emitted]
         if any(row.type == "turn.finished" for row in rows):
             note("stored", received=self._received, committed=self._committed)
             self._received, self._committed = [], []
-        return last
+        return outcomes
 
 
 def _emitted(row: EventRow) -> float:
