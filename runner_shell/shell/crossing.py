@@ -39,6 +39,9 @@ class Crossing(Generic[T]):
         loop: The loop that takes.
         take: Called with each thing, on that loop.
         taken: Called on that loop when as many were taken as is done in one go.
+
+    Attributes:
+        things: What waits. Its length is quick to ask, from any thread; put by `put` only.
     """
 
     def __init__(
@@ -50,17 +53,14 @@ class Crossing(Generic[T]):
         self._loop = loop
         self._take = take
         self._taken = taken
-        self._things: deque[T] = deque()
+        self.things: deque[T] = deque()
         self._woken = False
         self._looking = False  # whether the loop will look by itself, and need not be woken
         self._lingered = False  # whether something was put that may wait
 
-    def __len__(self) -> int:
-        return len(self._things)
-
     def put(self, thing: T) -> None:
         """Fix the thing's place now; it is taken soon."""
-        self._things.append(thing)
+        self.things.append(thing)
         if not self._woken:
             self._woken = True
             self._wake()
@@ -71,16 +71,16 @@ class Crossing(Generic[T]):
         The first after a while is taken at once; from then on the loop looks by itself until
         nothing more comes. To wake it for each would cost ten times what is done with it.
         """
-        self._things.append(thing)  # before the loop's look is counted on: it cannot miss it then
+        self.things.append(thing)  # before the loop's look is counted on: it cannot miss it then
         self._lingered = True
-        if not self._woken and (not self._looking or len(self._things) >= BURST):
+        if not self._woken and (not self._looking or len(self.things) >= BURST):
             self._woken = True
             self._wake()
 
     def drain(self) -> None:
         """Take everything that has been put; call it on the taking loop."""
-        while self._things:
-            self._take(self._things.popleft())
+        while self.things:
+            self._take(self.things.popleft())
         self._taken()
 
     def _wake(self) -> None:
@@ -88,12 +88,12 @@ class Crossing(Generic[T]):
             self._loop.call_soon_threadsafe(self._drain_burst)
         except RuntimeError:
             # The main loop is closed: the process is on its way out, and its ending is written.
-            self._things.clear()
+            self.things.clear()
 
     def _drain_burst(self) -> None:
         # Reset before taking: what is put from here on either is taken below or wakes again.
         self._woken = False
-        things, take, time = self._things, self._take, self._loop.time
+        things, take, time = self.things, self._take, self._loop.time
         until = time() + BURST_SECONDS
         for count in range(BURST):
             if not things:
@@ -113,7 +113,7 @@ class Crossing(Generic[T]):
     def _look(self) -> None:
         # Reset before taking, as above.
         self._looking = False
-        if self._things:
+        if self.things:
             self._drain_burst()
 
 

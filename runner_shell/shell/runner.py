@@ -133,11 +133,9 @@ class Runner:
         self.outlet.taps.extend(taps)
         high = min(settings.high_mark_bytes, settings.journal_limit_bytes // 2)
         self.pressure = Pressure(high_bytes=high, low_bytes=high // 2)
+        self.reception = Reception(self)
         self.host = AdapterHost(
-            lambda said: self.reception.on_adapter(said),
-            self.pressure,
-            lambda: self.reception.rest(),
-            self.registry,
+            self.reception.on_adapter, self.pressure, self.reception.rest, self.registry
         )
         self.turns = Turns(
             self.host,
@@ -153,7 +151,6 @@ class Runner:
         self.usage: Usage | None = self.restart.found.usage
         self.requests: RequestBook
         self.desk = CommandDesk(self)
-        self.reception = Reception(self)
         self.opening = Opening(self, make_adapter, find_rules)
         self.working = Working(self)
         self._closing = Closing(self)
