@@ -42,6 +42,7 @@ class Crossing(Generic[T]):
 
     Attributes:
         things: What waits. Its length is quick to ask, from any thread; put by `put` only.
+        is_taking: Whether `take` is being called, and `taken` will be.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Crossing(Generic[T]):
         self._take = take
         self._taken = taken
         self.things: deque[T] = deque()
+        self.is_taking = False
         self._woken = False
         self._looking = False  # whether the loop will look by itself, and need not be woken
         self._lingered = False  # whether something was put that may wait
@@ -79,9 +81,12 @@ class Crossing(Generic[T]):
 
     def drain(self) -> None:
         """Take everything that has been put; call it on the taking loop."""
-        while self.things:
-            self._take(self.things.popleft())
-        self._taken()
+        self.is_taking = True
+        try:
+            while self.things:
+                self._take(self.things.popleft())
+        finally:
+            self._took()
 
     def _wake(self) -> None:
         try:
@@ -95,13 +100,16 @@ class Crossing(Generic[T]):
         self._woken = False
         things, take, time = self.things, self._take, self._loop.time
         until = time() + BURST_SECONDS
-        for count in range(BURST):
-            if not things:
-                break
-            take(things.popleft())
-            if not count % CLOCK_EVERY and time() > until:
-                break
-        self._taken()
+        self.is_taking = True
+        try:
+            for count in range(BURST):
+                if not things:
+                    break
+                take(things.popleft())
+                if not count % CLOCK_EVERY and time() > until:
+                    break
+        finally:
+            self._took()
         if things and not self._woken:
             self._woken = True
             self._loop.call_soon(self._drain_burst)
@@ -109,6 +117,10 @@ class Crossing(Generic[T]):
             self._lingered = False
             self._looking = True
             self._loop.call_later(LINGER_SECONDS, self._look)
+
+    def _took(self) -> None:
+        self.is_taking = False
+        self._taken()
 
     def _look(self) -> None:
         # Reset before taking, as above.

@@ -151,6 +151,7 @@ class Reception:
     def rest(self) -> None:
         """The adapter has nothing more to say for now."""
         self._let_run_out()
+        self._runner.delivery.deliver()
         self.feel_pressure()
 
     def _count(self, payload: bytes) -> None:

@@ -126,7 +126,7 @@ class Runner:
             self.link,
             self.journal,
             self.guard,
-            kick=self.delivery.kick,
+            kick=self._kick,
             now=self._loop.time,
             later=self._loop.call_later,
         )
@@ -178,6 +178,10 @@ class Runner:
     def ready(self) -> bool:
         """Whether the session is started and events may be said."""
         return self._ready
+
+    def _kick(self) -> None:
+        if not self.host.crossing.is_taking:  # else it is delivered at the end of that
+            self.delivery.kick()
 
     def interrupt(self, reason: str) -> bool:
         """End the running turn soon; False where none runs."""
