@@ -18,7 +18,7 @@ from runner_shell.shell.outcome import Termination, Verdict
 from runner_shell.shell.runner import Runner, RunnerSettings
 from runner_shell.testing.adapters import ScriptedAdapter
 from runner_shell.transport.memory import MemorySocket, memory_pair
-from runner_shell.transport.socket import Socket
+from runner_shell.transport.socket import PromptSocket
 
 WAIT_SECONDS = 60.0
 
@@ -52,7 +52,7 @@ class FakeGateway:
         self._socket: MemorySocket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def dial(self) -> Socket:
+    async def dial(self) -> PromptSocket:
         self.dials += 1
         if self.refusal is not None:
             raise self.refusal

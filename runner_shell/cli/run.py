@@ -18,7 +18,7 @@ from .options import OPTIONS, in_options
 
 if TYPE_CHECKING:
     from ..client import GatewayClient, SessionClient
-    from ..transport.socket import Socket
+    from ..transport.socket import PromptSocket
     from .keyboard import Submit
     from .place import Place
     from .terminal import Terminal
@@ -119,7 +119,7 @@ async def _embedded_stage(process: Process, options: RunOptions) -> AsyncIterato
         with suppress(SessionExistsError):  # the store knows it from an earlier run: go on
             await core.create_session(person, process.session)
 
-        async def dial() -> Socket:
+        async def dial() -> PromptSocket:
             ours, theirs = memory_pair()
             task = asyncio.ensure_future(core.serve_runner(theirs, runner, process.session))
             serving.add(task)

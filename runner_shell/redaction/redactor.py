@@ -23,6 +23,7 @@ SENSITIVE_KEY = "sensitive-key"
 """The name by which redaction below sensitive keys is switched off."""
 
 _MOST_LAYERS = 5
+_MOST_KEYS = 4096
 _PLACEHOLDER = re.compile(r"\[REDACTED:[A-Za-z0-9_]+\]")
 
 
@@ -66,6 +67,7 @@ class Redactor:
         self._layers: Layers = ()
         self._compiled = 0  # how many of the registry's secrets are in the layers
         self._numeric = False
+        self._plain_keys: set[str] = set()
         if self._off_names - {SENSITIVE_KEY}:
             self._check_names()
 
@@ -73,11 +75,23 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Redact a whole text."""
-        return RedactingStream(self.layers).finish(text)
+        return text if self._is_plain(text) else RedactingStream(self.layers).finish(text)
 
     def identifier(self, text: str) -> str:
         """Redact known secrets only, so that no two ids become alike because of a rule."""
+        if self._is_plain(text):
+            return text
         return RedactingStream(self.layers, exact=True).finish(text)
+
+    def _is_plain(self, text: str) -> bool:
+        """Whether nothing begins in a text that could be a secret: most are, and go a short way."""
+        try:
+            for layer in self.layers():
+                if layer.search(text, True):
+                    return False
+        except UnicodeEncodeError:  # half a surrogate pair, which is replaced
+            return False
+        return True
 
     def stream(self, path: str = "") -> RedactingStream:
         """A text that comes in pieces: a block, or the output of a tool call.
@@ -121,6 +135,9 @@ class Redactor:
     def _walk_object(self, value: dict[str, JSON], path: tuple[str, ...]) -> dict[str, JSON]:
         result: dict[str, JSON] = {}
         for key, item in value.items():
+            if key in self._plain_keys and key not in result:
+                result[key] = self._walk(item, path)
+                continue
             redacted = name = self.text(str(key))
             copy = 1
             while name in result:
@@ -131,7 +148,13 @@ class Redactor:
                 result[name] = self._seal(item, redacted, below)
             else:
                 result[name] = self._walk(item, below)
+                self._remember(key, redacted)
         return result
+
+    def _remember(self, key: str, redacted: str) -> None:
+        """Keys recur: one that stays as it is, wherever it stands, is looked at once."""
+        if key == redacted and not self._off_paths and len(self._plain_keys) < _MOST_KEYS:
+            self._plain_keys.add(key)
 
     def _is_secret(self, key: str, path: tuple[str, ...]) -> bool:
         key = _PLACEHOLDER.sub("", key)  # a secret's name in it does not make it one's
@@ -202,6 +225,7 @@ class Redactor:
             return  # the next text compiles everything anew
         self._layers = (*layers, prepared.automaton)
         self._compiled = len(self.registry)
+        self._plain_keys.clear()
         self._merge()
 
     def compact(self) -> None:
@@ -216,7 +240,7 @@ class Redactor:
 
     def layers(self) -> Layers:
         """The automata of the moment; the same object as long as nothing was added."""
-        if self._compiled != len(self.registry) or not self._layers:
+        if self._compiled != self.registry.size or not self._layers:
             self._refresh()
         return self._layers
 
@@ -229,6 +253,7 @@ class Redactor:
             fresh = literals(known[self._compiled :], known)
             self._layers = (*self._layers, Automaton(fresh, quick=True))
         self._compiled = len(known)
+        self._plain_keys.clear()
         self._merge()
 
     def _merge(self) -> None:

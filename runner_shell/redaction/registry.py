@@ -35,9 +35,13 @@ class SecretRegistry:
 
     Args:
         secrets: Values by name, to begin with.
+
+    Attributes:
+        size: How many there are; the same as its length, and quicker to ask before each text.
     """
 
     def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
+        self.size = 0
         self._secrets: list[Secret] = []
         self._known: set[tuple[str, Reach]] = set()
         self._names: set[str] = set()
@@ -45,7 +49,7 @@ class SecretRegistry:
             self.add_all(secrets.items())
 
     def __len__(self) -> int:
-        return len(self._secrets)
+        return self.size
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -88,6 +92,7 @@ class SecretRegistry:
         self._known.add(key)
         self._names.add(_alike(_INDEX.sub("", name)))
         self._secrets.append(Secret(name, text, reach))
+        self.size += 1
 
 
 def placeholder_name(name: str) -> str:

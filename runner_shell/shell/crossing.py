@@ -39,6 +39,10 @@ class Crossing(Generic[T]):
         loop: The loop that takes.
         take: Called with each thing, on that loop.
         taken: Called on that loop when as many were taken as is done in one go.
+
+    Attributes:
+        things: What waits. Its length is quick to ask, from any thread; put by `put` only.
+        is_taking: Whether `take` is being called, and `taken` will be.
     """
 
     def __init__(
@@ -50,17 +54,15 @@ class Crossing(Generic[T]):
         self._loop = loop
         self._take = take
         self._taken = taken
-        self._things: deque[T] = deque()
+        self.things: deque[T] = deque()
+        self.is_taking = False
         self._woken = False
         self._looking = False  # whether the loop will look by itself, and need not be woken
         self._lingered = False  # whether something was put that may wait
 
-    def __len__(self) -> int:
-        return len(self._things)
-
     def put(self, thing: T) -> None:
         """Fix the thing's place now; it is taken soon."""
-        self._things.append(thing)
+        self.things.append(thing)
         if not self._woken:
             self._woken = True
             self._wake()
@@ -71,37 +73,43 @@ class Crossing(Generic[T]):
         The first after a while is taken at once; from then on the loop looks by itself until
         nothing more comes. To wake it for each would cost ten times what is done with it.
         """
-        self._things.append(thing)  # before the loop's look is counted on: it cannot miss it then
+        self.things.append(thing)  # before the loop's look is counted on: it cannot miss it then
         self._lingered = True
-        if not self._woken and (not self._looking or len(self._things) >= BURST):
+        if not self._woken and (not self._looking or len(self.things) >= BURST):
             self._woken = True
             self._wake()
 
     def drain(self) -> None:
         """Take everything that has been put; call it on the taking loop."""
-        while self._things:
-            self._take(self._things.popleft())
-        self._taken()
+        self.is_taking = True
+        try:
+            while self.things:
+                self._take(self.things.popleft())
+        finally:
+            self._took()
 
     def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._drain_burst)
         except RuntimeError:
             # The main loop is closed: the process is on its way out, and its ending is written.
-            self._things.clear()
+            self.things.clear()
 
     def _drain_burst(self) -> None:
         # Reset before taking: what is put from here on either is taken below or wakes again.
         self._woken = False
-        things, take, time = self._things, self._take, self._loop.time
+        things, take, time = self.things, self._take, self._loop.time
         until = time() + BURST_SECONDS
-        for count in range(BURST):
-            if not things:
-                break
-            take(things.popleft())
-            if not count % CLOCK_EVERY and time() > until:
-                break
-        self._taken()
+        self.is_taking = True
+        try:
+            for count in range(BURST):
+                if not things:
+                    break
+                take(things.popleft())
+                if not count % CLOCK_EVERY and time() > until:
+                    break
+        finally:
+            self._took()
         if things and not self._woken:
             self._woken = True
             self._loop.call_soon(self._drain_burst)
@@ -110,10 +118,14 @@ class Crossing(Generic[T]):
             self._looking = True
             self._loop.call_later(LINGER_SECONDS, self._look)
 
+    def _took(self) -> None:
+        self.is_taking = False
+        self._taken()
+
     def _look(self) -> None:
         # Reset before taking, as above.
         self._looking = False
-        if self._things:
+        if self.things:
             self._drain_burst()
 
 

@@ -63,9 +63,16 @@ class Delivery:
         self._is_over = False
 
     def kick(self) -> None:
-        """Something was said: keep it within this tick, and send it."""
-        self.driver.kick()
-        self._loop.call_soon(self.commit)
+        """Something was said: keep it, and send it, before the loop waits again."""
+        self._loop.call_soon(self.deliver)
+
+    def deliver(self) -> None:
+        """Keep what was said, then send it; what broke of the journal ends the session."""
+        try:
+            self._flush()
+            self.driver.kick()
+        except JournalBroken as error:
+            self._on_broken(str(error))
 
     def commit(self) -> bool:
         """Make everything that was said durable; False where that failed and the session ends."""

@@ -94,6 +94,7 @@ class AdapterPort:
         self, crossing: Crossing[FromAdapter], pressure: Pressure, registry: SecretRegistry
     ) -> None:
         self._crossing = crossing
+        self._waiting = crossing.things
         self._pressure = pressure
         self._registry = registry
 
@@ -104,7 +105,7 @@ class AdapterPort:
             self._crossing.put_lingering(Emitted(turn, payload))
         else:
             self._crossing.put(Emitted(turn, payload))
-        if len(self._crossing) > FLOOD:
+        if len(self._waiting) > FLOOD:
             time.sleep(FLOOD_SECONDS)
         return self._pressure.gate()
 
@@ -162,7 +163,7 @@ class AdapterHost:
         self._main = asyncio.get_running_loop()
         self._take = take
         self.crossing: Crossing[FromAdapter] = Crossing(self._main, self._took, taken)
-        pressure.watch(self.crossing)
+        pressure.watch(self.crossing.things)
         self.port = AdapterPort(self.crossing, pressure, registry)
         self.adapter: Adapter | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

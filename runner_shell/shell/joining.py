@@ -30,52 +30,44 @@ class DeltaRun:
     def __init__(self) -> None:
         self._turn = ""
         self._prefix = b""
-        self._pieces: list[bytes] = []
-        self._bytes = 0
+        self._payloads: list[bytes] = []
+        self._room = 0
 
     def add(self, turn: str, payload: bytes) -> bool:
-        """Take a payload in where it goes on with the run, or begins one in an empty run.
+        """Take a payload in where it goes on with the run; else `take` that, and `begin` another.
 
         Args:
             turn: Its turn.
             payload: From `encode_payload`.
 
         Returns:
-            Whether it was taken in; else `take` what there is, and try once more.
+            Whether it was taken in.
         """
-        prefix = self._prefix
-        if not prefix:
-            return self._begin(turn, payload)
-        if self._bytes > JOINED_BYTES or turn != self._turn or not payload.startswith(prefix):
+        if self._room <= 0 or not payload.startswith(self._prefix) or turn != self._turn:
             return False
-        return self._keep(payload[len(prefix) :])
+        self._room -= len(payload) - len(self._prefix)
+        self._payloads.append(payload)
+        return True
 
-    def take(self) -> tuple[str, bytes] | None:
-        """The run's turn and its one payload; None where it is empty."""
-        prefix, self._prefix = self._prefix, b""
-        if not prefix:
-            return None
-        pieces, self._pieces = self._pieces, []
-        return self._turn, b"".join((prefix, *pieces, _END))
-
-    def _begin(self, turn: str, payload: bytes) -> bool:
+    def begin(self, turn: str, payload: bytes) -> bool:
+        """Begin a run, which must be empty, with a payload; False where none begins with it."""
         if not payload.startswith(LINGERS):
             return False
         # Inside of a string its quotes would be escaped, so this is where the field begins.
         cut = payload.find(_TEXT) + len(_TEXT)
         if cut < len(_TEXT):
             return False
-        self._bytes = 0
-        if not self._keep(payload[cut:]):
-            return False
-        self._turn, self._prefix = turn, payload[:cut]
-        return True
+        self._turn, self._prefix, self._room = turn, payload[:cut], JOINED_BYTES
+        return self.add(turn, payload)
 
-    def _keep(self, rest: bytes) -> bool:
-        """Keep the text; `rest` must be that, and nothing behind it but the end of the payload."""
-        text = rest[:-2]
-        if not rest.endswith(_END) or (b'"' in text and not _INSIDE_A_STRING.fullmatch(text)):
-            return False
-        self._pieces.append(text)
-        self._bytes += len(text)
-        return True
+    def take(self) -> tuple[str, list[bytes]]:
+        """The run's turn and its payloads, joined to one; none where it is empty."""
+        payloads, self._payloads, self._room = self._payloads, [], 0
+        if len(payloads) < 2:
+            return self._turn, payloads
+        cut = len(self._prefix)
+        text = b"".join([payload[cut:-2] for payload in payloads])
+        # Where another field follows the text, its name is in quotes that nothing escapes.
+        if b'"' in text and not _INSIDE_A_STRING.fullmatch(text):
+            return self._turn, payloads
+        return self._turn, [b"".join((self._prefix, text, _END))]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..journal import Journal
     from ..redaction import SecretRegistry
     from ..transport.driver import Dial
-    from ..transport.socket import Socket
+    from ..transport.socket import PromptSocket
     from .known_secrets import OwnRules
     from .runner import RunnerSettings
     from .safeguard import Safeguard
@@ -373,7 +373,7 @@ def dial_with(process: Process, url: str, read: Callable[[], str]) -> Dial:
         process.registry.add("BOT_TOKEN", value)
         return value
 
-    async def dial() -> Socket:
+    async def dial() -> PromptSocket:
         import logging
 
         from ..transport.websocket import dial as dial_websocket

@@ -121,15 +121,20 @@ class Reception:
 
     def on_adapter(self, said: FromAdapter) -> None:
         """Take in what the adapter says, in its order."""
+        # Nearly everything goes on with a run, and nothing else is to be asked of it then.
+        if type(said) is Emitted and self._run.add(said.turn, said.payload):
+            self._count(said.payload)
+            return
         if not self._runner.ready:
             return  # `session.finished` is the last word, whatever a stuck adapter says
         if self._runner.opening.holds(said):
             return
-        if type(said) is Emitted:  # nearly everything is, and a pattern takes three times as long
-            self._on_event(said.turn, said.payload)
-            return
-        self.take_run()
+        self._let_run_out()
         match said:
+            case Emitted(turn, payload):
+                self._count(payload)
+                if not self._run.begin(turn, payload):
+                    self._let_out(turn, payload)
             case Asked(request, key, may_defer, reply):
                 self._runner.requests.ask(request, key, may_defer, reply)
             case Withdrawn(key, reply):
@@ -145,22 +150,17 @@ class Reception:
 
     def rest(self) -> None:
         """The adapter has nothing more to say for now."""
-        self.take_run()
+        self._let_run_out()
+        self._runner.delivery.deliver()
         self.feel_pressure()
 
-    def take_run(self) -> None:
-        """Let the deltas go out that were waiting for more of their block."""
-        run = self._run.take()
-        if run is not None:
-            self._let_out(*run)
-
-    def _on_event(self, turn: str, payload: bytes) -> None:
+    def _count(self, payload: bytes) -> None:
         self._link.progress += 1
         self._pressure.taken(len(payload))
-        if self._run.add(turn, payload):
-            return
-        self.take_run()
-        if not self._run.add(turn, payload):
+
+    def _let_run_out(self) -> None:
+        turn, payloads = self._run.take()
+        for payload in payloads:
             self._let_out(turn, payload)
 
     def _let_out(self, turn: str, payload: bytes) -> None:

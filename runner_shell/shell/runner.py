@@ -126,18 +126,16 @@ class Runner:
             self.link,
             self.journal,
             self.guard,
-            kick=self.delivery.kick,
+            kick=self._kick,
             now=self._loop.time,
             later=self._loop.call_later,
         )
         self.outlet.taps.extend(taps)
         high = min(settings.high_mark_bytes, settings.journal_limit_bytes // 2)
         self.pressure = Pressure(high_bytes=high, low_bytes=high // 2)
+        self.reception = Reception(self)
         self.host = AdapterHost(
-            lambda said: self.reception.on_adapter(said),
-            self.pressure,
-            lambda: self.reception.rest(),
-            self.registry,
+            self.reception.on_adapter, self.pressure, self.reception.rest, self.registry
         )
         self.turns = Turns(
             self.host,
@@ -153,7 +151,6 @@ class Runner:
         self.usage: Usage | None = self.restart.found.usage
         self.requests: RequestBook
         self.desk = CommandDesk(self)
-        self.reception = Reception(self)
         self.opening = Opening(self, make_adapter, find_rules)
         self.working = Working(self)
         self._closing = Closing(self)
@@ -181,6 +178,10 @@ class Runner:
     def ready(self) -> bool:
         """Whether the session is started and events may be said."""
         return self._ready
+
+    def _kick(self) -> None:
+        if not self.host.crossing.is_taking:  # else it is delivered at the end of that
+            self.delivery.kick()
 
     def interrupt(self, reason: str) -> bool:
         """End the running turn soon; False where none runs."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from hashlib import blake2b
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, NamedTuple, get_origin
 
 import msgspec
 from msgspec.structs import replace
@@ -115,15 +115,17 @@ class Safeguard:
     def event(self, event: AnyEvent) -> AnyEvent:
         """An event without secrets in any field; itself where there were none."""
         changed: dict[str, JSON] = {}
-        ids = _ids_of(event)
-        for field, kind in _open_fields(type(event)):
-            plain = msgspec.to_builtins(getattr(event, field))
-            if field in ids:
+        for field in _open_fields(type(event)):
+            value = getattr(event, field.name)
+            if not value:
+                continue  # what is empty, and most fields are, holds nothing
+            plain = value if type(value) is str else msgspec.to_builtins(value)
+            if field.is_id:
                 redacted = self._identifiers(plain)
             else:
-                redacted = self.payload(plain, f"{_tag(event)}.{field}")
+                redacted = self.payload(plain, f"{_tag(event)}.{field.name}")
             if redacted != plain:
-                changed[field] = _fitting(redacted, kind)
+                changed[field.name] = _fitting(redacted, field.type)
         return replace(event, **changed) if changed else event
 
     def _identifiers(self, value: JSON) -> JSON:
@@ -143,7 +145,7 @@ class Safeguard:
             fields = self._showing(event)
         except Exception as error:  # noqa: BLE001 — fails closed, whatever it was
             self.failed(error)
-            fields = [field for field, _ in _open_fields(type(event))]
+            fields = [field.name for field in _open_fields(type(event))]
         else:
             if not fields:
                 return event, payload
@@ -154,7 +156,7 @@ class Safeguard:
 
     def _showing(self, event: AnyEvent) -> list[str]:
         """The fields to withhold; all, where a secret shows only across them."""
-        names = [name for name, _ in _open_fields(type(event))]
+        names = [field.name for field in _open_fields(type(event))]
         showing = [name for name in names if self._shows(getattr(event, name))]
         if showing:
             return showing
@@ -165,13 +167,12 @@ class Safeguard:
         return bool(self.redactor.backstop(msgspec.json.encode(value)))
 
     def _without(self, event: AnyEvent, fields: list[str]) -> AnyEvent:
-        ids = _ids_of(event)
-        kinds = dict(_open_fields(type(event)))
         emptied = {
-            name: self._renamed(getattr(event, name))
-            if name in ids
-            else _fitting(_emptied(msgspec.to_builtins(getattr(event, name))), kinds[name])
-            for name in fields
+            field.name: self._renamed(getattr(event, field.name))
+            if field.is_id
+            else _fitting(_emptied(msgspec.to_builtins(getattr(event, field.name))), field.type)
+            for field in _open_fields(type(event))
+            if field.name in fields
         }
         return replace(event, **emptied)
 
@@ -244,19 +245,22 @@ class GuardedStream:
         return "" if mute else WITHHELD
 
 
-def _ids_of(event: AnyEvent) -> frozenset[str]:
-    return _IDS | {"message"} if isinstance(event, _OF_BLOCKS) else _IDS
-
-
 def _tag(event: AnyEvent) -> str:
     return str(getattr(event, "type", "") or event.__struct_config__.tag)
 
 
+class _OpenField(NamedTuple):
+    name: str
+    type: Any
+    is_id: bool
+
+
 @cache
-def _open_fields(event: type[AnyEvent]) -> tuple[tuple[str, Any], ...]:
+def _open_fields(event: type[AnyEvent]) -> tuple[_OpenField, ...]:
     """All fields but those that hold a word of the vocabulary, no secret even if one is alike."""
+    ids = _IDS | {"message"} if event in _OF_BLOCKS else _IDS
     return tuple(
-        (field.name, field.type)
+        _OpenField(field.name, field.type, field.name in ids)
         for field in msgspec.structs.fields(event)
         if get_origin(field.type) is not Literal
     )

@@ -25,7 +25,7 @@ from ..redaction import SecretRegistry
 from ..shell.outcome import Termination, Verdict
 from ..shell.runner import Runner, RunnerSettings
 from ..transport.memory import MemorySocket, memory_pair
-from ..transport.socket import Socket
+from ..transport.socket import PromptSocket
 
 WAIT_SECONDS = 60.0
 
@@ -125,7 +125,7 @@ class HostedSession:
                 return found
             found.extend(msgspec.json.decode(event) for event in page)
 
-    async def dial(self) -> Socket:
+    async def dial(self) -> PromptSocket:
         """What the runner dials by."""
         ours, theirs = memory_pair()
         self._socket = ours

@@ -11,9 +11,9 @@ from ..link.runner import RunnerLink
 from ..link.states import RunnerState
 from ..protocol.frames import CloseCode
 from .backoff import Backoff
-from .socket import Socket
+from .socket import PromptSocket, Socket
 
-Dial = Callable[[], Awaitable[Socket]]
+Dial = Callable[[], Awaitable[PromptSocket]]
 
 NORMAL_CLOSE = 1000
 
@@ -54,11 +54,25 @@ class LinkDriver:
         self._hurries = 0
         self._acked = 0
         self._goodbye = (NORMAL_CLOSE, "")
-        self._socket: Socket | None = None
+        self._socket: PromptSocket | None = None
+        self._is_writing = False
 
     def kick(self) -> None:
-        """There is something to send."""
-        self._news.set()
+        """There is something to send, and it is journaled: it goes at once if nothing is before it.
+
+        To wake a task for it would cost as much as to send it, and most of the delay.
+        """
+        if self._is_writing or not self._send_now():
+            self._news.set()
+
+    def _send_now(self) -> bool:
+        """False where the writer has to send, or to go on."""
+        socket = self._socket
+        if socket is None or self._link.state is not RunnerState.OPEN or not socket.is_clear:
+            return False
+        for frame in self._link.frames_to_send(self._now()):
+            socket.send_now(frame)
+        return not self._link.more_to_send
 
     async def run(self) -> None:
         """Dial and carry until the link is refused, failed or closed.
@@ -147,12 +161,16 @@ class LinkDriver:
             await self._wait_for_news()
 
     async def _send_due(self, socket: Socket) -> None:
-        more = True
-        while more:
-            self._before_send()
-            for frame in self._link.frames_to_send(self._now()):
-                await socket.send(frame)
-            more = self._link.more_to_send
+        self._is_writing = True
+        try:
+            more = True
+            while more:
+                self._before_send()
+                for frame in self._link.frames_to_send(self._now()):
+                    await socket.send(frame)
+                more = self._link.more_to_send
+        finally:
+            self._is_writing = False
 
     async def _watch(self) -> None:
         """Find a silent gateway. Not the writer's work: a peer that takes nothing holds it up."""

@@ -22,10 +22,20 @@ class MemorySocket:
         """Hand a frame to the other end."""
         if self._closed_by_us:
             raise TransportClosed("the connection was closed here")
-        if self._ended is not None or self._peer is None:
+        if not self.is_clear:
             raise self._broken()
-        self._peer._inbox.append(data)
-        self._peer._news.set()
+        self.send_now(data)
+
+    @property
+    def is_clear(self) -> bool:
+        """See `PromptSocket.is_clear`."""
+        return self._ended is None and self._peer is not None
+
+    def send_now(self, data: bytes) -> None:
+        """See `PromptSocket.send_now`."""
+        if self._peer is not None:
+            self._peer._inbox.append(data)
+            self._peer._news.set()
 
     async def recv(self) -> str | bytes:
         """Take the next frame; frames that came before a close are still delivered."""

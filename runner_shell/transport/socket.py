@@ -24,3 +24,17 @@ class Socket(Protocol):
 
     async def close(self, code: int, reason: str) -> None:
         """Close it, and return within a bounded time. Closing twice does nothing."""
+
+
+class PromptSocket(Socket, Protocol):
+    """A connection of a runner: it also takes frames at once, without a task that waits."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it stands, and everything that was sent has left."""
+
+    def send_now(self, data: bytes) -> None:
+        """Send one text frame, and keep what does not leave at once. Call it when `is_clear`.
+
+        A connection that breaks meanwhile is told of by `recv`.
+        """

@@ -20,6 +20,7 @@ from websockets.exceptions import (
     InvalidURI,
     NegotiationError,
 )
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from ..errors import Refused, TransportBroken
@@ -92,7 +93,7 @@ async def dial(url: str, token: Callable[[], str], *, ca_file: Path | None = Non
 
 
 class WebSocket:
-    """One connection; a `Socket`."""
+    """One connection; a `PromptSocket`."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -105,6 +106,20 @@ class WebSocket:
             await self._connection.send(data, text=True)
         except ConnectionClosed as error:
             raise self._broken(error) from error
+
+    @property
+    def is_clear(self) -> bool:
+        """See `PromptSocket.is_clear`."""
+        connection = self._connection
+        return connection.state is State.OPEN and not connection.transport.get_write_buffer_size()
+
+    def send_now(self, data: bytes) -> None:
+        """See `PromptSocket.send_now`."""
+        # What the library's `send` does where it need not wait, without its two coroutines.
+        connection = self._connection
+        connection.protocol.send_text(data)
+        for piece in connection.protocol.data_to_send():
+            connection.transport.write(piece)
 
     async def recv(self) -> str | bytes:
         """Wait for the next frame, undecoded."""

@@ -76,6 +76,27 @@ def test_below_a_secret_s_name_everything_is_replaced() -> None:
     }
 
 
+def test_a_key_that_was_harmless_can_become_a_secret_s_name() -> None:
+    """What is remembered of keys is forgotten when a secret is added, one by one or prepared."""
+    made = redactor()
+    value: JSON = {"payload": {"session": "s-1", "region": "x"}}
+    assert made.payload(value) == value == made.payload(value)
+    made.registry.add("REGION", "eu-private-7")
+    assert made.payload(value) == {"payload": {"session": "s-1", "region": "[REDACTED:REGION]"}}
+    made.admit(made.prepare([("SESSION", "s-private-8")])[0])
+    assert made.payload(value) == {
+        "payload": {"session": "[REDACTED:SESSION]", "region": "[REDACTED:REGION]"}
+    }
+
+
+def test_a_remembered_key_is_told_apart_too() -> None:
+    """A key that stays as it is does not overwrite one that was redacted to the same."""
+    made = redactor()
+    made.payload({"[REDACTED:THE_SECRET]": 1})
+    value: JSON = {SECRET: 1, "[REDACTED:THE_SECRET]": 2}
+    assert list(made.payload(value).values()) == [1, 2]
+
+
 def test_a_number_is_compared_as_text() -> None:
     """A known secret may be one."""
     assert redactor().payload([314159265358, 7]) == ["[REDACTED:NUMBER]", 7]

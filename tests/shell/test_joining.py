@@ -29,14 +29,20 @@ EVENTS = st.one_of(
 
 def crossed(payloads: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     """What comes of payloads that cross in one go."""
-    run, out = DeltaRun(), []
+    run = DeltaRun()
+    out: list[tuple[str, bytes]] = []
     for turn, payload in payloads:
         if run.add(turn, payload):
             continue
-        out += [taken] if (taken := run.take()) is not None else []
-        if not run.add(turn, payload):
+        out += taken(run)
+        if not run.begin(turn, payload):
             out.append((turn, payload))
-    return out + ([taken] if (taken := run.take()) is not None else [])
+    return out + taken(run)
+
+
+def taken(run: DeltaRun) -> list[tuple[str, bytes]]:
+    turn, payloads = run.take()
+    return [(turn, payload) for payload in payloads]
 
 
 def spelled(payloads: list[tuple[str, bytes]]) -> list[tuple[object, ...]]:

@@ -185,7 +185,7 @@ class TenMinutes(Adapter):
 
     async def _second(self, turn: Turn) -> None:
         await asyncio.sleep(0)
-        while len(turn._port._crossing) > 500:  # type: ignore[attr-defined]  # noqa: ASYNC110
+        while len(turn._port._crossing.things) > 500:  # type: ignore[attr-defined]  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 

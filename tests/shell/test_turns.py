@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -237,7 +236,7 @@ async def test_a_turn_that_was_done_before_it_heard_is_completed() -> None:
 
 async def until(what: Callable[[], Any]) -> None:
     """Wait for what no event tells."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not what():  # noqa: ASYNC110 — it is another thread's
             await asyncio.sleep(0.005)
 
@@ -265,12 +264,11 @@ async def test_pressure_never_holds_an_interrupt_back() -> None:
             return True
 
     made = Floods(Floods.Settings())
-    async with running(gateway, "x", make=lambda: made, grace_seconds=2.0) as run:
+    async with running(gateway, "x", make=lambda: made, grace_seconds=600.0) as run:
         await until(lambda: run.runner.pressure._waiting)
-        began = time.monotonic()
         assert run.runner.interrupt("enough")
+        # By itself: it would be cancelled after the grace only.
         await until(lambda: [event for event in run.told if event["type"] == "turn.finished"])
-        assert time.monotonic() - began < 1.0
         await gateway.acknowledge()
     assert made.last_words == 3
 
