@@ -22,6 +22,7 @@ DOCUMENTS = sorted(
         *(ROOT / "images").rglob("*.md"),
     )
 )
+PACKAGES = sorted(path.parent for path in ROOT.glob("runner_shell/*/__init__.py"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 TEST = re.compile(r"`((?:tests|adapters)/[\w/.-]+\.py)::(\w+)`")
 
@@ -71,6 +72,14 @@ def test_the_readme_s_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
     assert {target for target in named if f"\n{target}:" not in makefile} == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_a_package_s_docstring_names_its_rooms(package: Path) -> None:
+    """Who opens a folder is told what each file in it is for."""
+    said = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    rooms = {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
+    assert {room for room in rooms if f"`{room}`" not in said} == set()
 
 
 def test_the_project_speaks_of_itself_alone() -> None:
