@@ -15,14 +15,15 @@ TEXT = "word " * 12
 REST_EVERY = 500
 """After how many events one that never waits lets its loop run."""
 
-Kind = Literal["deltas", "tools", "logs"]
+Kind = Literal["deltas", "tools", "logs", "rests"]
 
 
 class Flood(Struct, frozen=True, kw_only=True):
     """So many events.
 
     Attributes:
-        kind: Text deltas; the starts and ends of tools; or log lines that hold their time.
+        kind: Text deltas; the starts and ends of tools; log lines that hold their time; or nothing
+            at all, which only the bare peer can: what it costs to sleep.
         count: How many events, starts and ends of what contains them apart.
         rate: How many a second; 0 for flat out.
         awaits: Whether each emit is awaited, which lets pressure slow it down.

@@ -21,6 +21,7 @@ SHELLS = NAMES[:2]
 
 FLAT_OUT = 50_000
 PACED = Flood(kind="deltas", count=4000, rate=1000.0)
+RESTS = Flood(kind="rests", count=4000, rate=1000.0)
 LATE = Flood(kind="logs", count=600, rate=200.0)
 SIZES = (10_000, 100_000, 1_000_000)
 BACKLOG = 20_000
@@ -37,6 +38,7 @@ class Costs:
         cpu_us: CPU of an event, flat out, by kind.
         receiver_cpu_us: The receiver's, deltas flat out.
         paced_cpu_us: CPU of a delta at 1,000 a second.
+        resting_cpu_us: The same of nothing at all, at the bare peer only.
         received_ms: Median time until a log line arrives at 200 a second.
         committed_ms: And until it is committed.
     """
@@ -45,6 +47,7 @@ class Costs:
     cpu_us: dict[Kind, list[float]] = field(default_factory=dict)
     receiver_cpu_us: list[float] = field(default_factory=list)
     paced_cpu_us: list[float] = field(default_factory=list)
+    resting_cpu_us: list[float] = field(default_factory=list)
     received_ms: list[float] = field(default_factory=list)
     committed_ms: list[float] = field(default_factory=list)
 
@@ -143,6 +146,8 @@ async def _round(
             costs[name].flat_out("tools", flooded)
     for name in order:
         costs[name].paced_cpu_us.append((await contestants[name].flood(PACED)).cpu_us)
+        if name == "bare":
+            costs[name].resting_cpu_us.append((await contestants[name].flood(RESTS)).cpu_us)
     for name in order:
         costs[name].late(await contestants[name].flood(LATE))
 

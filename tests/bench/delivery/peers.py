@@ -29,7 +29,8 @@ FRAME = json.dumps({
 async def _bare(connection: ClientConnection, flood: Flood) -> None:
     """One frame an event, encoded before the clock runs."""
     async for _ in paced(flood):
-        await connection.send(f"{time.monotonic():.6f}" if flood.kind == "logs" else FRAME)
+        if flood.kind != "rests":
+            await connection.send(f"{time.monotonic():.6f}" if flood.kind == "logs" else FRAME)
 
 
 def _naive() -> Callable[[ClientConnection, Flood], Any]:
