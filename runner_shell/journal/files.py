@@ -135,7 +135,8 @@ class Syncer:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
             self._thread.start()
-        self._dirty.set()
+        if not self._dirty.is_set():  # it mostly is, and to set it again costs ten times as much
+            self._dirty.set()
 
     def close(self) -> None:
         """Stop; whoever closes syncs for the last time."""

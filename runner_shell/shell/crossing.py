@@ -22,7 +22,7 @@ BURST = 512
 BURST_SECONDS = 0.01
 """For how long they are taken at most: large ones would hold up interrupts and heartbeats."""
 
-LINGER_SECONDS = 0.015
+LINGER_SECONDS = 0.02
 """How long what may wait does wait. Source: "Text deltas may linger 10–20 ms to share a frame"."""
 
 CLOCK_EVERY = 8

@@ -86,7 +86,7 @@ class Outlet:
         self._kick = kick
         self._now = now
         self._streams = Streams(guard, self._release, later)
-        self._plain_names: tuple[str, Scope] | None = None
+        self._plain_names: tuple[str, Scope, int] | None = None
         self._merger = Merger()
         self._merging = False
         self._dirty = False
@@ -115,7 +115,7 @@ class Outlet:
             JournalBroken: It cannot be kept.
         """
         self._dirty = False
-        self._envelope_turn = self._plain_names = None
+        self._envelope_turn = None
         self._journal.flush()
         if self._shown:
             shown, self._shown = self._shown, []
@@ -217,8 +217,8 @@ class Outlet:
         return ToolOutput(call=name(call), text=text, scope=tuple(map(name, scope)))
 
     def _renamed(self, delta: BlockDelta) -> bool:
-        """Whether its names hold a secret; asked once for each message and scope."""
-        names = (delta.message, delta.scope)
+        """Whether its names hold a secret; asked once for each message, scope, and new secret."""
+        names = (delta.message, delta.scope, self._guard.redactor.registry.size)
         if names != self._plain_names:
             if any(self._guard.identifier(name) != name for name in (delta.message, *delta.scope)):
                 return True

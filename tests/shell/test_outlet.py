@@ -169,3 +169,15 @@ def test_without_a_secret_events_are_not_touched() -> None:
     log = Log(message="hello", fields={"n": 1})
     out.emit(log)
     assert out.events[0] == out.events[0] | msgspec.json.decode(encode_payload(log))
+
+
+def test_a_secret_learned_in_a_block_is_hidden_in_its_name_from_then_on() -> None:
+    """A message's name is looked at once, until there is a secret more."""
+    out = Out({})
+    message = f"m-{SECRET}"
+    delta = BlockDelta(message=message, index=0, text="a, ")
+    out.emit(MessageStarted(id=message), BlockStarted(message=message, index=0), delta, delta)
+    out.registry.add("LATE", SECRET)
+    out.emit(delta, delta)
+    named = [event["message"] for event in out.of_type("block.delta")]
+    assert named == [message] * 2 + ["m-[REDACTED:LATE]"] * 2
