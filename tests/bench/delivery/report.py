@@ -34,8 +34,8 @@ a SQLite file on another; so do each peer and its sink. Rates are the best of th
 the least, since other work only makes them worse; latencies are medians, of the best round.
 
 * **Deltas** are counted as they are emitted. The shell joins those of a block that cross together
-  ([0050](../decisions/0050-deltas-wait-where-they-cross.md)), flat out some hundred of them, so fewer
-  events arrive; their text is the same to the character.
+  ([0050](../decisions/0050-deltas-wait-where-they-cross.md)), flat out some hundred of them, so
+  fewer events arrive; their text is the same to the character.
 * **CPU** is user and system time of the runner and its guardian, or of the peer; the receiver's is
   in a row of its own. A text delta has 60 characters, and is about 200 bytes on the wire; a block
   has 1,000 of them. **Tools** are starts and ends of tool calls with 60 characters each.
@@ -55,14 +55,14 @@ never numbers of two.
 
 ## Where an aim is missed
 
-* **At 1,000 a second** most of what each row says is the sleeping, which the bare client does too: it
-  keeps the pace at {bare_share:.2f} times the naive shell's CPU and does nothing else. What the shell
-  adds to that is mostly its look at what has crossed, every 20 ms: the same work for twenty deltas as
-  for one, and on a processor whose caches are cold by then.
-* **Latency** is one hand-over more than a peer has, from the adapter's thread to the main one, a write
-  to the journal before anything is sent, and another hand-over at the gateway, from who reads to who
-  commits. The first is the price of an adapter that may block its thread without holding up a
-  heartbeat or an interrupt: see [the architecture](architecture.md), "Two threads".
+* **At 1,000 a second** most of what each row says is the sleeping, which the bare client does too:
+  it keeps the pace at {bare_share:.2f} times the naive shell's CPU and does nothing else. What
+  the shell adds to that is mostly its look at what has crossed, every 20 ms: the same work for
+  twenty deltas as for one, and on a processor whose caches are cold by then.
+* **Latency** is one hand-over more than a peer has, from the adapter's thread to the main one, a
+  write to the journal before anything is sent, and another hand-over at the gateway, from who reads
+  to who commits. The first is the price of an adapter that may block its thread without holding up
+  a heartbeat or an interrupt: see [the architecture](architecture.md), "Two threads".
 """
 
 
