@@ -23,7 +23,7 @@ from .store import Append, EventPage, EventRow, Outcome, SessionKey
 PAGE_BYTES = 8 * 1024 * 1024
 """A page of events ends after about this much, however many were asked for."""
 
-SCAN_ROWS = 10_000
+SCAN_ROWS = 2000
 """Among so many frames a filtered page is looked for; then it ends, with whatever it has. One that
 looked on to the end of a long history would keep every commit waiting meanwhile."""
 

@@ -15,6 +15,10 @@ BATCH_BYTES = 8 * 1024 * 1024
 """About how much is committed at once; what goes beyond waits for the next time."""
 
 
+GATHER_SECONDS = 0.02
+"""Where several bring something, batches begin no sooner after one another."""
+
+
 class Depositor(Protocol):
     """Who has something to be committed."""
 
@@ -38,8 +42,9 @@ class Depositor(Protocol):
 class Intake:
     """While one batch is committed, the next one gathers: the busier, the larger.
 
-    So a frame alone waits for nothing, a thousand connections with a frame each cost one
-    transaction, and no frame costs a task.
+    So a runner alone waits for nothing, a thousand connections with a frame each cost one
+    transaction, and no frame costs a task. A transaction costs as much as twenty frames in it:
+    where several runners are at it, they wait for each other a little.
 
     Args:
         store: Where it goes.
@@ -51,6 +56,8 @@ class Intake:
         self._errands = errands
         self._waiting: dict[Depositor, None] = {}
         self._committing = False
+        self._alone: Depositor | None = None
+        self._next_at = 0.0
 
     def expect(self, depositor: Depositor) -> None:
         """It has something: commit it with whatever else there is by then."""
@@ -62,10 +69,17 @@ class Intake:
     async def _commit(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 await self._note_journaled()
                 await self._commit_batch()
         finally:
             self._committing = False
+
+    async def _gather(self) -> None:
+        delay = self._next_at - asyncio.get_running_loop().time()
+        if delay > 0 and self._waiting.keys() != {self._alone}:
+            await asyncio.sleep(delay)
+        self._next_at = asyncio.get_running_loop().time() + GATHER_SECONDS
 
     async def _note_journaled(self) -> None:
         # Before the events that came after it: whoever applied a command may have been told so.
@@ -91,6 +105,7 @@ class Intake:
                 size += sum([len(row.data) for row in append.rows])
         if not batch:
             return
+        self._alone = batch[0][0] if len(batch) == 1 else None
         outcomes = await self._outcomes([append for _, append in batch])
         for (depositor, append), outcome in zip(batch, outcomes, strict=True):
             try:

@@ -14,7 +14,7 @@ from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import Append, EventRow, Outcome, SessionKey
 from runner_shell.gateway.tokens import Principal, Role
 
-from .support import ADMIN, bench, event, events_frame, row
+from .support import ADMIN, DEADLINE_SECONDS, bench, event, events_frame, row
 
 
 class CountingStore(SqliteStore):
@@ -91,6 +91,28 @@ async def test_what_comes_during_a_commit_is_committed_together() -> None:
         await errands.done()
         assert store.batches == [1, 49]
         assert [one.outcomes for one in (first, *others)] == [[1]] * 50
+
+
+async def test_only_who_is_not_alone_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One runner's frames are committed as they come; those of several are gathered first."""
+    monkeypatch.setattr("runner_shell.gateway.intake.GATHER_SECONDS", 0.5)
+    async with CountingStore() as store, asyncio.timeout(DEADLINE_SECONDS):
+        errands = Errands()
+        intake = Intake(store, errands)
+        one, other = await _bringers(store, 2)
+        for seq in range(1, 4):
+            one.rows = [row(seq)]
+            intake.expect(one)
+            await errands.done()
+        assert store.batches == [1, 1, 1]
+        intake.expect(other)
+        for _ in range(9):
+            await store.saved_state(one.key)  # time enough for a commit
+        assert store.batches == [1, 1, 1]
+        one.rows = [row(4)]
+        intake.expect(one)
+        await errands.done()
+        assert store.batches == [1, 1, 1, 2]
 
 
 async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
