@@ -95,7 +95,7 @@ canary: setup ## Run the Claude adapter's whole suite against another SDK (SDK=0
 	@test -n "$(SDK)" || { echo "canary: name a version, such as make canary SDK=0.2.190" >&2; exit 2; }
 	@uv=$$($(PYTHON) .ci/bootstrap_uv.py) && "$$uv" venv --quiet --clear --python "$$(command -v $(PYTHON))" build/canary && \
 		"$$uv" pip install --quiet --python build/canary/bin/python \
-			-e ".[gateway,testing]" -e adapters/claude "claude-agent-sdk==$(SDK)"
+			-e ".[gateway,testing]" -e "adapters/claude[online]" hypothesis "claude-agent-sdk==$(SDK)"
 	build/canary/bin/python -m pytest adapters/claude/tests adapters/claude/tests_cli
 
 record-claude: setup ## Record the frames of the real Claude Code anew, for the tests that play them back

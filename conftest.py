@@ -8,11 +8,16 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from real_processes import Launcher, RealGateway, launcher
 
 TEST_SECONDS = 120.0
 """Ends a hang; nothing is judged by it."""
+
+
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_configure() -> None:

@@ -183,7 +183,7 @@ def test_sigterm_with_a_blocked_adapter(scene: Scene) -> None:
 @pytest.mark.parametrize("action", ["stubborn", "block"])
 def test_time_is_up(scene: Scene, action: str) -> None:
     """TIMEOUT ends whatever the agent does, with `timed_out` and 124."""
-    runner = scene.runner(WORKING, {action: 60}, TIMEOUT="1.5", RUNNER_GRACE_SECONDS="0.5")
+    runner = scene.runner(WORKING, {action: 60}, TIMEOUT="6", RUNNER_GRACE_SECONDS="0.5")
     assert runner.wait() == 124
     assert scene.endings() == {"turn.finished": "timed_out", "session.finished": "timed_out"}
     assert scene.termination()["outcome"] == "timed_out"
