@@ -1,0 +1,18 @@
+"""The real Claude Code, apart from the person at whose machine it is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home with nothing in it: the CLI's shell reads the start-up files of the one it is given.
+
+    One that waits there for a lock, as some version managers do, holds up every tool for a minute.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
