@@ -193,11 +193,12 @@ class Session:
     def until(self, find: Callable[[], object], container: Container) -> None:
         """Wait until something is so; fail, with what the container says, where it ended before."""
 
-        def found_or_over() -> object:
-            return find() or container._process.poll() is not None
+        def found_or_over() -> str:
+            over = container._process.poll() is not None  # asked first: its last act counts
+            return "found" if find() else "over" if over else ""
 
-        eventually(found_or_over, f"it in {self.id}: {container.said}", PATIENCE_SECONDS)
-        assert find(), f"{container.name} ended before: {container.said}"
+        found = eventually(found_or_over, f"it in {self.id}: {container.said}", PATIENCE_SECONDS)
+        assert found == "found", f"{container.name} ended before: {container.said}"
 
     def types(self) -> list[str]:
         """The stored events' types."""
