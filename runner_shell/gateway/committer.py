@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
@@ -66,13 +66,17 @@ class Committer:
         self._jobs.put(Job(answer, writes, work))
         return answer
 
-    async def append(self, appends: Sequence[Append]) -> Sequence[Outcome]:
-        """Commit these in their turn; see `Store.append_frames`."""
+    def append(self, appends: Sequence[Append]) -> Awaitable[Sequence[Outcome]]:
+        """Commit these in their turn, which is fixed now; see `Store.append_frames`."""
+        return self._outcomes(appends, self._append(appends))
+
+    async def _outcomes(
+        self, appends: Sequence[Append], together: Awaitable[Sequence[Outcome]]
+    ) -> Sequence[Outcome]:
         try:
-            outcomes: Sequence[Outcome] = await self._append(appends)
+            return await together
         except Exception:  # noqa: BLE001 — whatever is wrong with one is not the others' fault
-            outcomes = [await self._by_itself(append) for append in appends]
-        return outcomes
+            return [await self._by_itself(append) for append in appends]
 
     async def _by_itself(self, append: Append) -> Outcome:
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from ..errors import RunnerError
 from .errands import Errands
@@ -39,6 +39,16 @@ class Depositor(Protocol):
         """What it asked for failed, for this reason."""
 
 
+_Noted: TypeAlias = list[tuple[Depositor, int]]
+
+
+class _Batch(NamedTuple):
+    """What was handed to the store together, and what becomes of it."""
+
+    deposits: Sequence[tuple[Depositor, Append]]
+    outcomes: Awaitable[Sequence[Outcome]]
+
+
 class Intake:
     """While one batch is committed, the next one gathers: the busier, the larger.
 
@@ -64,26 +74,33 @@ class Intake:
         self._waiting[depositor] = None
         if not self._committing:
             self._committing = True
-            self._errands.run(self._commit())
+            noted = self._journaled()
+            # Handed over before there is a task, which takes longer to begin than that.
+            handed_over = None if noted or self._delay() > 0 else self._hand_over()
+            self._errands.run(self._commit(noted, handed_over))
 
-    async def _commit(self) -> None:
+    async def _commit(self, noted: _Noted, handed_over: _Batch | None) -> None:
         try:
+            await self._note(noted)
+            await self._settle(handed_over)
             while self._waiting:
-                await self._gather()
-                await self._note_journaled()
-                await self._commit_batch()
+                if (delay := self._delay()) > 0:
+                    await asyncio.sleep(delay)
+                await self._note(self._journaled())
+                await self._settle(self._hand_over())
         finally:
             self._committing = False
 
-    async def _gather(self) -> None:
-        delay = self._next_at - asyncio.get_running_loop().time()
-        if delay > 0 and self._waiting.keys() != {self._alone}:
-            await asyncio.sleep(delay)
-        self._next_at = asyncio.get_running_loop().time() + GATHER_SECONDS
+    def _delay(self) -> float:
+        if self._waiting.keys() == {self._alone}:
+            return 0.0
+        return self._next_at - asyncio.get_running_loop().time()
 
-    async def _note_journaled(self) -> None:
+    def _journaled(self) -> _Noted:
+        return [(each, seq) for each in self._waiting if (seq := each.journaled()) is not None]
+
+    async def _note(self, noted: _Noted) -> None:
         # Before the events that came after it: whoever applied a command may have been told so.
-        noted = [(each, seq) for each in self._waiting if (seq := each.journaled()) is not None]
         if not noted:
             return
         calls = [self._store.acknowledge_command(each.key, seq) for each, seq in noted]
@@ -93,33 +110,47 @@ class Intake:
             if isinstance(outcome, Exception):
                 each.fail(outcome)
 
-    async def _commit_batch(self) -> None:
-        batch: list[tuple[Depositor, Append]] = []
+    def _hand_over(self) -> _Batch | None:
+        deposits: list[tuple[Depositor, Append]] = []
         size = 0
         while self._waiting and size < BATCH_BYTES:
             depositor = next(iter(self._waiting))
             del self._waiting[depositor]
             append = depositor.deposit()
             if append is not None:
-                batch.append((depositor, append))
+                deposits.append((depositor, append))
                 size += sum([len(row.data) for row in append.rows])
-        if not batch:
+        if not deposits:
+            return None
+        self._alone = deposits[0][0] if len(deposits) == 1 else None
+        self._next_at = asyncio.get_running_loop().time() + GATHER_SECONDS
+        try:
+            return _Batch(deposits, self._store.append_frames([append for _, append in deposits]))
+        except Exception as error:  # noqa: BLE001 — as where it is awaited
+            return _Batch(deposits, _raises(error))
+
+    async def _settle(self, batch: _Batch | None) -> None:
+        if batch is None:
             return
-        self._alone = batch[0][0] if len(batch) == 1 else None
-        outcomes = await self._outcomes([append for _, append in batch])
-        for (depositor, append), outcome in zip(batch, outcomes, strict=True):
+        outcomes = await _outcomes(batch)
+        for (depositor, append), outcome in zip(batch.deposits, outcomes, strict=True):
             try:
                 depositor.settle(append, outcome)
             except Exception as error:  # noqa: BLE001 — the others' outcomes must reach them
                 depositor.fail(error)
 
-    async def _outcomes(self, appends: Sequence[Append]) -> Sequence[Outcome]:
-        try:
-            return await self._store.append_frames(appends)
-        except RunnerError as error:
-            return [error] * len(appends)
-        except Exception as error:  # noqa: BLE001 — see below
-            # A store's own fault ends the connections that were to be told, and not the gateway.
-            failed = StoreError(f"the store failed: {error!r}")
-            failed.__cause__ = error
-            return [failed] * len(appends)
+
+async def _outcomes(batch: _Batch) -> Sequence[Outcome]:
+    try:
+        return await batch.outcomes
+    except RunnerError as error:
+        return [error] * len(batch.deposits)
+    except Exception as error:  # noqa: BLE001 — see below
+        # A store's own fault ends the connections that were to be told, and not the gateway.
+        failed = StoreError(f"the store failed: {error!r}")
+        failed.__cause__ = error
+        return [failed] * len(batch.deposits)
+
+
+async def _raises(error: Exception) -> Sequence[Outcome]:
+    raise error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -135,10 +135,13 @@ class SqliteStore(Store):
 
     # --- events --------------------------------------------------------------------------
 
-    async def append_frames(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+    def append_frames(self, appends: Sequence[Append]) -> Awaitable[Sequence[Outcome]]:
         """See `Store.append_frames`."""
+        return self._outcomes(self._opened().append(appends))
+
+    async def _outcomes(self, outcomes: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:
         with self._failures():
-            return await self._opened().append(appends)
+            return await outcomes
 
     async def read_events(
         self, key: SessionKey, *, since: int = 0, limit: int, types: Collection[str] | None = None

@@ -7,7 +7,7 @@ subclasses `runner_shell.testing.stores.StoreContract`, which holds it to what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -213,7 +213,7 @@ class Store(Protocol):
 
     # --- events --------------------------------------------------------------------------
 
-    async def append_frames(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+    def append_frames(self, appends: Sequence[Append]) -> Awaitable[Sequence[Outcome]]:
         """Commit what several runners brought; each append whole or not at all, and by itself.
 
         Rows that are stored already are passed over. State, open requests, replies to commands, the
@@ -222,6 +222,9 @@ class Store(Protocol):
 
         A gateway under load hands in what a thousand connections have at once: one transaction for
         all of them is what makes that cheap.
+
+        A coroutine function will do. What begins in the call itself, and not when its result is
+        awaited, begins before the gateway does anything else.
 
         Returns:
             For each append the number of the session's last committed event, or the reason why

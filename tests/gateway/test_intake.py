@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import pytest
 
@@ -93,6 +93,25 @@ async def test_what_comes_during_a_commit_is_committed_together() -> None:
         assert [one.outcomes for one in (first, *others)] == [[1]] * 50
 
 
+async def test_the_first_is_handed_over_before_anything_else_is_done() -> None:
+    """Where nothing is being committed, what came is with the store when `expect` returns."""
+    begun: list[int] = []
+
+    class NotingStore(SqliteStore):
+        def append_frames(self, appends: Sequence[Append]) -> Awaitable[Sequence[Outcome]]:
+            begun.append(len(appends))
+            return super().append_frames(appends)
+
+    async with NotingStore(":memory:") as store:
+        errands = Errands()
+        intake = Intake(store, errands)
+        (one,) = await _bringers(store, 1)
+        intake.expect(one)
+        assert begun == [1]
+        await errands.done()
+        assert one.outcomes == [1]
+
+
 async def test_only_who_is_not_alone_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """One runner's frames are committed as they come; those of several are gathered first."""
     monkeypatch.setattr("runner_shell.gateway.intake.GATHER_SECONDS", 0.5)
@@ -125,7 +144,7 @@ async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for one in bringers:
             intake.expect(one)
         await errands.done()
-        assert store.batches == [10, 10, 5]
+        assert store.batches == [1, 10, 10, 4]
         assert all(one.outcomes == [1] for one in bringers)
 
 

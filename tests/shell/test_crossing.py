@@ -120,6 +120,21 @@ async def test_nothing_that_lingers_is_forgotten() -> None:
         await asyncio.wait_for(news.wait(), 60.0)
 
 
+async def test_who_wakes_the_loop_after_a_while_lets_it_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What crosses alone is on its way at once; where much crosses, who puts it goes on."""
+    now, yielded = 100.0, []
+    monkeypatch.setattr(crossing_module, "monotonic", lambda: now)
+    monkeypatch.setattr(crossing_module, "sched_yield", lambda: yielded.append(now))
+    crossing: Crossing[int] = Crossing(asyncio.get_running_loop(), lambda _: None)
+    for wait in (1.0, 0.0001, 0.0001, crossing_module.QUIET_SECONDS * 2):
+        now += wait
+        crossing.put(1)
+        await _turns_of_the_loop()
+    assert yielded == pytest.approx([101.0, now])
+
+
 async def test_draining_takes_everything_now() -> None:
     """At the end of a session nothing waits for the loop."""
     taken: list[int] = []

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -52,19 +52,23 @@ class NotingStore(SqliteStore):
             note("dialled")
         return await super().get_session(key)
 
-    async def append_frames(self, appends: Sequence[Append]) -> Sequence[Outcome]:
+    def append_frames(self, appends: Sequence[Append]) -> Awaitable[Sequence[Outcome]]:
         """Note times around the commit."""
+        return self._noted(appends, time.monotonic(), super().append_frames(appends))
+
+    async def _noted(
+        self, appends: Sequence[Append], received: float, outcomes: Awaitable[Sequence[Outcome]]
+    ) -> Sequence[Outcome]:
         rows = [row for append in appends for row in append.rows]
         emitted = [_emitted(row) for row in rows if row.type == "log"]
-        received = time.monotonic()
-        outcomes = await super().append_frames(appends)
+        done = await outcomes
         committed = time.monotonic()
         self._received += [received - at for at in emitted]
         self._committed += [committed - at for at in emitted]
         if any(row.type == "turn.finished" for row in rows):
             note("stored", received=self._received, committed=self._committed)
             self._received, self._committed = [], []
-        return outcomes
+        return done
 
 
 def _emitted(row: EventRow) -> float:
