@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
-import pytest
 from claude_agent_sdk import PermissionResultAllow, PermissionResultDeny, ToolPermissionContext
 from claude_recording import Recorder
 from runner_shell_claude.questions import Desk
@@ -15,11 +13,6 @@ from runner_shell_claude.settings import ClaudeSettings
 from runner_shell import Answer, Request
 
 CALL = {"command": "touch made"}
-
-
-@pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path)
 
 
 def desk(recorder: Recorder) -> Desk:

@@ -42,11 +42,6 @@ class Silent(Replay):
         await super().write(data)
 
 
-@pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path)
-
-
 async def opened(recorder: Recorder, cli: Silent) -> ClaudeAdapter:
     adapter = await recorder.adapter(ANTHROPIC_API_KEY="none", CLAUDE_CLI=__file__)
     adapter._conversation.transport = lambda: cli

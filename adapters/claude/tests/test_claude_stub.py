@@ -45,11 +45,6 @@ def result(uuid, **more):
 """
 
 
-@pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path)
-
-
 def write_cli(path: Path, body: str) -> Path:
     """The script, to be started in place of Claude Code."""
     path.write_text(SCRIPT.format(python=sys.executable, body=body))

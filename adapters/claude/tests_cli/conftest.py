@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from runner_shell_claude.testing import ScriptedModel
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,3 +17,10 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture
+def model() -> Iterator[ScriptedModel]:
+    """The model that the real CLI asks; a test says what it answers."""
+    with ScriptedModel() as made:
+        yield made

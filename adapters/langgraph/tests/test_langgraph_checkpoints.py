@@ -26,11 +26,6 @@ KEY = "0123456789abcdef"
 DEADLINE = 60.0
 
 
-@pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path)
-
-
 class Dies(Exception):
     """Stands for the end of the process: nothing after it happens."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,11 +27,6 @@ def counting(ran: list[str]) -> Any:
     builder.add_sequence([first, second])
     builder.add_edge(START, "first")
     return builder.compile()
-
-
-@pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path)
 
 
 async def call(adapter: Any, method: str, params: Any = None) -> Any:

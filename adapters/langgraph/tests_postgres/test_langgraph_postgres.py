@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,11 +15,6 @@ from langgraph_recording import Recorder
 from conftest import PASSWORD, Server
 from runner_shell import AgentFailed, Answer, ConfigurationError, events
 from runner_shell.testing.recorder import ANSWERS, RESTART, deferred
-
-
-@pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path)
 
 
 def graph(ran: list[str], fail: list[bool] | None = None) -> Any:
