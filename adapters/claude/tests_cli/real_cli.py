@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_recording import Recorder
+from real_processes import children
 from runner_shell_claude import ClaudeAdapter, processes
 from runner_shell_claude.testing import ScriptedModel, ToolUse
 
@@ -63,11 +64,5 @@ def kill(adapter: ClaudeAdapter, number: signal.Signals) -> None:
     """Kill the CLI itself, and nothing it started."""
     connection = adapter._conversation._connection
     assert connection is not None
-    tree = processes.marked(connection.mark)
-    cli = [pid for pid in tree if parent(pid) == os.getpid()]
-    assert len(cli) == 1
-    os.kill(cli[0], number)
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    (cli,) = set(children(os.getpid())).intersection(processes.marked(connection.mark))
+    os.kill(cli, number)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 
 import pytest
 from claude_recording import Recorder
-from real_cli import bash, running, written
-from runner_shell_claude import processes
+from real_cli import bash, kill, running, written
 from runner_shell_claude.testing import Reply, ScriptedModel
 
 from runner_shell import UserMessage, events
@@ -70,14 +68,8 @@ async def test_a_folded_message_outlives_the_cli(recorder: Recorder, model: Scri
     async with running(recorder, model) as adapter:
         turn = asyncio.create_task(recorder.turn(adapter, "one"))
         await began(recorder)
-        memory = adapter._conversation._memory
-        while not memory.has_transcript:  # noqa: ASYNC110 — without one nothing can go on
-            await asyncio.sleep(0.02)
-        assert await adapter.inject(UserMessage(content="and two"))
         await written(adapter)
-        connection = adapter._conversation._connection
-        assert connection is not None
-        for pid in processes.marked(connection.mark):
-            os.kill(pid, signal.SIGKILL)
+        assert await adapter.inject(UserMessage(content="and two"))
+        kill(adapter, signal.SIGKILL)
         assert (await turn).outcome == "completed"
     assert any("and two" in text for text in model.requests[-1].texts())

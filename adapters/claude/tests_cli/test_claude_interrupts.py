@@ -70,6 +70,6 @@ async def test_an_interrupt_while_a_tool_runs(recorder: Recorder, model: Scripte
         assert await adapter.interrupt("stop it")
         ending = await turn
         assert ending.outcome == "interrupted"
-        assert [status for status, _ in finished(recorder)] != ["ok"]
+        assert [status for status, _ in finished(recorder)] in (["cancelled"], ["error"])
         assert not (recorder.workspace / "ended").exists()
         assert recorder.open_things() == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ server.run("stdio")
 
 
 async def test_a_tool_of_an_mcp_server(
-    recorder: Recorder, model: ScriptedModel, tmp_path: Path
+    recorder: Recorder, model: ScriptedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stdio server from a configuration outside of the workspace is started and its tool runs.
 
@@ -50,19 +49,16 @@ async def test_a_tool_of_an_mcp_server(
         "CLAUDE_MCP_VARIABLES": "PYTHON",
         "CLAUDE_ALLOWED_TOOLS": "mcp__house",
     }
-    os.environ["PYTHON"] = sys.executable
-    try:
-        model.say(Reply(tools=[ToolUse("mcp__house__colour", {"of": "door"})]), Reply("done"))
-        async with running(recorder, model, **more) as adapter:
-            await recorder.turn(adapter, "which colour?")
-            house: Any = {"server": "house"}
-            for enabled in (False, True):
-                params = house | {"enabled": enabled}
-                await adapter.handle(told.AdapterCall(id="c", method="mcp_toggle", params=params))
-            await adapter.handle(told.AdapterCall(id="c", method="mcp_reconnect", params=house))
-            status = await adapter.handle(told.AdapterCall(id="c1", method="mcp_status"))
-    finally:
-        del os.environ["PYTHON"]
+    monkeypatch.setenv("PYTHON", sys.executable)
+    model.say(Reply(tools=[ToolUse("mcp__house__colour", {"of": "door"})]), Reply("done"))
+    async with running(recorder, model, **more) as adapter:
+        await recorder.turn(adapter, "which colour?")
+        house: Any = {"server": "house"}
+        for enabled in (False, True):
+            params = house | {"enabled": enabled}
+            await adapter.handle(told.AdapterCall(id="c", method="mcp_toggle", params=params))
+        await adapter.handle(told.AdapterCall(id="c", method="mcp_reconnect", params=house))
+        status = await adapter.handle(told.AdapterCall(id="c1", method="mcp_status"))
     assert ("house", "connected") in [(one["name"], one["status"]) for one in status]
     assert not any("config" in one for one in status)
     ((outcome, output),) = finished(recorder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def runner(launch: Launcher, agents: Path) -> Iterator[Started]:
             yield started
         finally:
             for pid in working_in(agents):
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it is gone already
+                    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -21,17 +21,19 @@ from runner_shell.testing.recorder import RESTART
 
 async def test_a_failing_node_is_named(recorder: Recorder) -> None:
     """A node's error fails the turn with its name; parallel nodes, messages and tools all end."""
+    at_work = asyncio.Event()
 
     @tool
     async def slow() -> str:
         """Wait."""
-        await asyncio.sleep(30)
+        at_work.set()
+        await asyncio.Event().wait()
         return ""
 
     model = ScriptedChatModel(replies=[ScriptedReply("Half a", error=ValueError("overloaded"))])
 
     async def talk(state: Plain) -> None:
-        await asyncio.sleep(0.02)
+        await at_work.wait()
         await model.ainvoke("hi")
 
     async def work(state: Plain) -> None:
@@ -148,7 +150,7 @@ async def test_interrupting_a_turn(recorder: Recorder) -> None:
     async def node(state: MessagesState) -> Any:
         if block:
             started.set()
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         return {"messages": [AIMessage(f"{len(state['messages'])}")]}
 
     adapter = await recorder.adapter(one_node(node, MessagesState))
@@ -168,12 +170,15 @@ async def test_interrupting_a_turn(recorder: Recorder) -> None:
 
 async def test_a_blocking_node_holds_no_interrupt(recorder: Recorder) -> None:
     """A turn with a node that blocks its thread ends; the thread runs on, named but unheard."""
-    started, go_on = threading.Event(), threading.Event()
+    started, go_on, over = threading.Event(), threading.Event(), threading.Event()
 
     def node(state: Plain) -> None:
         started.set()
         go_on.wait(DEADLINE)
-        emit(events.ArtifactCreated(path="late", bytes=0, sha256=""))
+        try:
+            emit(events.ArtifactCreated(path="late", bytes=0, sha256=""))
+        finally:
+            over.set()
 
     adapter = await recorder.adapter(one_node(node), langgraph_drain_seconds=0.05)
     running = asyncio.create_task(recorder.turn(adapter, "go"))
@@ -183,6 +188,7 @@ async def test_a_blocking_node_holds_no_interrupt(recorder: Recorder) -> None:
     [warning] = recorder.of(events.Warning_)
     assert (warning.code, "'node'" in warning.message) == ("node_not_cancelled", True)
     go_on.set()
+    assert await asyncio.to_thread(over.wait, DEADLINE)
     assert ending.outcome == "interrupted"
     assert recorder.open_things() == []
     assert not recorder.of(events.ArtifactCreated)
@@ -206,7 +212,7 @@ async def test_interrupting_a_question(recorder: Recorder) -> None:
 
     async def person(request: Request, key: str) -> None:
         asked.set()
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
 
     recorder.person = person
     adapter = await recorder.adapter(asking("?"))
@@ -224,7 +230,7 @@ async def test_cancelling_a_turn(recorder: Recorder) -> None:
     async def node(state: Plain) -> None:
         if not started.is_set():
             started.set()
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
 
     adapter = await recorder.adapter(one_node(node))
     running = asyncio.create_task(recorder.turn(adapter, "go"))
@@ -245,7 +251,7 @@ async def test_a_fenced_turn_is_quiet(recorder: Recorder) -> None:
 
     async def node(state: Plain) -> None:
         started.set()
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
 
     adapter = await recorder.adapter(one_node(node))
     turn = Turn("fenced", UserMessage(content="go"), recorder)
