@@ -80,8 +80,7 @@ class Recorder:
         self.secrets: dict[str, str] = {}
         self.wakes = 0
         self._turns = 0
-        self._news = asyncio.Event()
-        self._waiting: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     # --- the ports ---------------------------------------------------------------------------
 
@@ -173,16 +172,18 @@ class Recorder:
         Raises:
             TimeoutError: It did not become true.
         """
-        self._waiting = asyncio.get_running_loop()
+        news = asyncio.Event()
+        waiting = (asyncio.get_running_loop(), news)
+        self._waiting.append(waiting)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 while True:
-                    self._news.clear()  # before looking, or what comes meanwhile would be missed
+                    news.clear()  # before looking, or what comes meanwhile would be missed
                     if what():
                         return
-                    await self._news.wait()
+                    await news.wait()
         finally:
-            self._waiting = None
+            self._waiting.remove(waiting)
 
     def of(self, *kinds: type[Event]) -> list[Any]:
         """The events of these types."""
@@ -218,8 +219,8 @@ class Recorder:
         return opened
 
     def _tell(self) -> None:
-        if (loop := self._waiting) is not None:
-            loop.call_soon_threadsafe(self._news.set)
+        for loop, news in tuple(self._waiting):
+            loop.call_soon_threadsafe(news.set)
 
 
 def answered(value: JSON) -> Person:

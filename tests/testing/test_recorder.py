@@ -121,6 +121,18 @@ async def test_events_of_other_threads_wake_who_waits(recorder: Recorder) -> Non
     assert recorder.of(events.Log)[0].message == "from afar"
 
 
+async def test_several_may_wait_at_once(recorder: Recorder) -> None:
+    """Who has seen what it waits for leaves the others waiting for theirs."""
+    session = recorder.session()
+    async with asyncio.TaskGroup() as tasks:
+        log = tasks.create_task(recorder.until(lambda: recorder.of(events.Log)))
+        tasks.create_task(recorder.until(lambda: recorder.wakes))
+        await asyncio.sleep(0)  # so that both wait
+        session.log.info("first")
+        await log
+        session.wake()
+
+
 @pytest.mark.parametrize(
     ("said", "wrong"),
     [
