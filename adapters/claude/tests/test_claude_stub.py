@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +18,9 @@ from runner_shell import AgentFailed, ConfigurationError, events
 from runner_shell.testing.hosting import host
 
 SCRIPT = """\
-#!{python} -SE
+#!/bin/sh
+'''exec' {python} -SE "$0" "$@"
+' '''
 import json, os, subprocess, sys, time
 
 def say(**frame):
@@ -37,6 +40,11 @@ def begin():
         say(type="control_response", response=dict(subtype="success", request_id=id, response={{}}))
     sys.exit(0)
 
+def hang():
+    "Do nothing more, until killed."
+    while True:
+        time.sleep(1000)
+
 def result(uuid, **more):
     say(type="result", subtype="success", is_error=False, user_message_uuids=[uuid], **more)
     state("idle")
@@ -46,8 +54,11 @@ def result(uuid, **more):
 
 
 def write_cli(path: Path, body: str) -> Path:
-    """The script, to be started in place of Claude Code."""
-    path.write_text(SCRIPT.format(python=sys.executable, body=body))
+    """The script, to be started in place of Claude Code.
+
+    It is sh's at first: a line of `#!` takes no space in a path, and no long one.
+    """
+    path.write_text(SCRIPT.format(python=shlex.quote(sys.executable), body=body))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
@@ -82,7 +93,7 @@ async def test_a_cli_that_crashes_at_the_start(recorder: Recorder) -> None:
 
 async def test_a_cli_that_hangs_at_the_start(recorder: Recorder) -> None:
     """The start has a deadline, after which nothing of the CLI is left."""
-    body = "subprocess.Popen(['sleep', '1000'], start_new_session=True)\ntime.sleep(1000)"
+    body = "subprocess.Popen(['sleep', '1000'], start_new_session=True)\nhang()"
     async with stubbed(recorder, body, CLAUDE_START_SECONDS="1") as adapter:
         with pytest.raises(AgentFailed) as failed:
             await recorder.turn(adapter, "hi")
@@ -102,7 +113,7 @@ async def test_a_cli_that_writes_garbage(recorder: Recorder) -> None:
     """What is no frame ends the turn with that cause; lines that are no JSON are passed over."""
     body = (
         "begin()\nstate('running')\nprint('a line of text', flush=True)\n"
-        'print(\'{"type": "assist\', flush=True)\ntime.sleep(1000)'
+        'print(\'{"type": "assist\', flush=True)\nhang()'
     )
     async with stubbed(recorder, body) as adapter:
         with pytest.raises(AgentFailed) as failed:
@@ -147,7 +158,7 @@ async def test_nothing_that_a_cli_started_outlives_it(recorder: Recorder) -> Non
     """Processes in sessions of their own, and their children, end with the adapter."""
     body = (
         "uuid = begin()\n"
-        "subprocess.Popen(['sh', '-c', 'sleep 1000 & sleep 1000'], start_new_session=True)\n"
+        "subprocess.Popen(['sh', '-c', 'sleep 1000 & sleep 1000 & wait'], start_new_session=True)\n"
         "result(uuid)\nbegin()"
     )
     async with stubbed(recorder, body) as adapter:

@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 from langgraph_recording import Recorder
+from real_postgres import PASSWORD, Server
 
-from conftest import PASSWORD, Server
 from runner_shell import AgentFailed, Answer, ConfigurationError, events
 from runner_shell.testing.recorder import ANSWERS, RESTART, deferred
 

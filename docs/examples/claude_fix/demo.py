@@ -10,6 +10,7 @@ in `DEMO_DIR`. The exit code is the runner's.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ DEMO = Path(os.environ.get("DEMO_DIR") or PROJECT / ".demo").absolute()
 RUNNER_SHELL = Path(sys.executable).with_name("runner-shell")
 
 PROMPT = "The tests fail. Find out why, mend it, and show that they pass."
-TESTS = f"{sys.executable} -m unittest -q"
+TESTS = shlex.join([sys.executable, "-m", "unittest", "-q"])
 ANSWER_SECONDS = {True: 60, False: 1}
 """How long you have to answer; without a terminal nobody is there."""
 
