@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,14 @@ hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C as in a terminal; a shell starts its background jobs deaf to it."""
+    """Take Ctrl-C as in a terminal, and let no proxy of the machine's stand before loopback.
+
+    A shell starts its background jobs deaf to Ctrl-C.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("NO_PROXY", "no_proxy"):
+        others = os.environ.get(name)
+        os.environ[name] = f"{others},127.0.0.1,localhost" if others else "127.0.0.1,localhost"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -117,3 +117,13 @@ def test_tokens_are_counted() -> None:
         few, many = (ask(model, "a" * size, path=path)["input_tokens"] for size in (10, 1000))
     assert 0 < few < many
     assert model.requests == []
+
+
+def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whom `environment` is given finds the model behind any proxy of the machine's."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ScriptedModel([Reply("Hello")]) as model:
+        for name, value in (model.environment() | {"HTTP_PROXY": "http://127.0.0.1:1"}).items():
+            monkeypatch.setenv(name, value)
+        assert ask(model, "hi", stream=False)["content"][0]["text"] == "Hello"

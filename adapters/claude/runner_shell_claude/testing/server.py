@@ -153,6 +153,8 @@ class ScriptedModel:
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_TELEMETRY": "1",
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
         }
 
     def say(self, *replies: Scripted, to: str = "") -> None:
