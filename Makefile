@@ -53,7 +53,7 @@ docs: setup ## Build the documentation into build/docs, strictly, and check its 
 	$(BIN)/python -m docs.site.links build/docs
 	@echo "open build/docs/index.html"
 
-test: setup ## Every test
+test: setup ## The tests, without the real Claude Code, PostgreSQL, images and registries
 	$(BIN)/pytest
 
 system-deps: ## Install PostgreSQL and a container engine where they are missing (apt, as root)
