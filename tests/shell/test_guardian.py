@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 
 import pytest
+from real_processes import DEADLINE_SECONDS, eventually, exists
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the guardian's promises are Linux's"
@@ -41,8 +41,11 @@ def wait_forever():
 
 def leave_descendants():
     # A child, one in a session of its own, and one whose parents are all gone, two sessions away.
-    for prefix in ([], ["setsid"], ["setsid", "sh", "-c", "setsid \\"$@\\" & exit 0", "-"]):
-        subprocess.Popen([*prefix, "sh", "-c", "echo $$ >> left; exec sleep 600"])
+    stay = ["sh", "-c", "echo $$ >> left; exec sleep 600"]
+    subprocess.Popen(stay)
+    subprocess.Popen(["setsid", *stay])
+    # Its go-between is waited for: while that lives, it is a descendant too.
+    subprocess.run(["setsid", "sh", "-c", "setsid \\"$@\\" & exit 0", "-", *stay], check=True)
     while not os.path.exists("left") or len(Path("left").read_text().split()) < 3:
         time.sleep(0.005)
 
@@ -90,8 +93,7 @@ class Scene:
         return [int(word) for word in self.words(name)]
 
     def runner(self) -> int:
-        eventually(lambda: self.words("runner"))
-        return self.pids("runner")[0]
+        return eventually(lambda: self.pids("runner"), "the runner's first word")[0]
 
     def last_words(self) -> dict[str, object]:
         found: dict[str, object] = json.loads(self.log.read_text())
@@ -99,7 +101,7 @@ class Scene:
 
     def close(self) -> None:
         for pid in self.pids("runner") + self.pids("left"):
-            if alive(pid):
+            if exists(pid):
                 os.kill(pid, signal.SIGKILL)
         for process in self._started:
             process.kill()
@@ -113,22 +115,6 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made.close()
 
 
-def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
-    """Poll until it holds; fail when it does not by then."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)
-
-
-def alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
-
-
 # --- endings and exit codes
 
 
@@ -136,7 +122,7 @@ def alive(pid: int) -> bool:
 def test_exit_code_is_passed_on(scene: Scene, code: int) -> None:
     """The guardian exits with the runner's code and writes nothing after an orderly ending."""
     process = scene.start(f"bond.mark_orderly()\nreturn {code}")
-    assert process.wait(10) == code
+    assert process.wait(DEADLINE_SECONDS) == code
     assert not scene.log.exists()
 
 
@@ -147,7 +133,7 @@ def test_exit_code_is_passed_on_where_sigchld_is_ignored(scene: Scene) -> None:
         process = scene.start("bond.mark_orderly()\nreturn 3", restore_signals=False)
     finally:
         signal.signal(signal.SIGCHLD, previous)
-    assert process.wait(10) == 3
+    assert process.wait(DEADLINE_SECONDS) == 3
 
 
 @pytest.mark.parametrize(
@@ -165,21 +151,21 @@ def test_output_comes_out_once(scene: Scene, body: str, expected: str) -> None:
         before="print('before', end=' ')",
         env={**os.environ, "PYTHONUNBUFFERED": ""},  # or nothing is buffered
     )
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=DEADLINE_SECONDS)
     assert output == expected
 
 
 def test_success_that_nobody_claimed_is_a_failure(scene: Scene) -> None:
     """A runner that some code exits with 0 behind the shell's back is not reported completed."""
     process = scene.start("os._exit(0)")
-    assert process.wait(10) == 70
+    assert process.wait(DEADLINE_SECONDS) == 70
     assert scene.last_words()["reason"] == "the runner exited with code 0 and recorded no ending"
 
 
 def test_exception_leaves_traceback_and_last_words(scene: Scene) -> None:
     """An exception out of the runner shows on stderr and is recorded as a failure."""
     process = scene.start("raise ValueError('something odd')")
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 1
     assert "something odd" in errors
     assert scene.last_words()["outcome"] == "failed"
@@ -189,7 +175,7 @@ def test_killed_runner(scene: Scene) -> None:
     """After a runner's SIGKILL the guardian writes the termination log and exits with 137."""
     process = scene.start("wait_forever()")
     os.kill(scene.runner(), signal.SIGKILL)
-    assert process.wait(10) == 137
+    assert process.wait(DEADLINE_SECONDS) == 137
     assert scene.last_words() == {
         "outcome": "failed",
         "reason": "the runner was killed by signal 9 (SIGKILL)",
@@ -202,7 +188,7 @@ def test_killed_runner(scene: Scene) -> None:
 def test_runners_own_last_words_stay(scene: Scene) -> None:
     """A termination log that the runner wrote is not overwritten, even if it is then killed."""
     process = scene.start("Path('termination-log').write_text('mine')\nos.kill(os.getpid(), 9)")
-    assert process.wait(10) == 137
+    assert process.wait(DEADLINE_SECONDS) == 137
     assert scene.log.read_text() == "mine"
 
 
@@ -211,7 +197,7 @@ def test_earlier_last_words_do_not_pass_for_this_runners(scene: Scene, earlier: 
     """A termination log that was there before, empty or from last time, is replaced."""
     scene.log.write_text(earlier)
     process = scene.start("os.kill(os.getpid(), 9)")
-    assert process.wait(10) == 137
+    assert process.wait(DEADLINE_SECONDS) == 137
     assert scene.last_words()["outcome"] == "failed"
 
 
@@ -219,7 +205,7 @@ def test_unwritable_termination_log_does_not_change_the_code(scene: Scene) -> No
     """A termination log that cannot be written is complained about; the exit code stands."""
     scene.log.mkdir()
     process = scene.start("os.kill(os.getpid(), 9)")
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 137
     assert "cannot write the termination log" in errors
 
@@ -233,22 +219,22 @@ def test_unwritable_termination_log_does_not_change_the_code(scene: Scene) -> No
 def test_descendants_end_with_the_runner(scene: Scene, ending: str) -> None:
     """However a runner ends, no descendant survives: sessions of their own, nested, included."""
     process = scene.start(f"leave_descendants()\n{ending}")
-    process.wait(10)
+    process.wait(DEADLINE_SECONDS)
     left = scene.pids("left")
     assert len(left) == 3
-    assert not any(alive(pid) for pid in left)  # at once: the guardian exits after them
+    assert not any(exists(pid) for pid in left)  # at once: the guardian exits after them
 
 
 def test_a_process_that_keeps_forking_away_is_caught(scene: Scene) -> None:
     """A process that forks and exits in a row, so that its number never stays, ends as well."""
     hopper = "while not os.fork() or os._exit(0): os.setsid(); note('hops', 1)"
     process = scene.start(f"if os.fork() == 0:\n    {hopper}\nwait_forever()")
-    eventually(lambda: len(scene.words("hops")) > 20)  # it does keep forking
+    eventually(lambda: len(scene.words("hops")) > 20, "that it keeps forking")
     os.kill(scene.runner(), signal.SIGKILL)
-    assert process.wait(10) == 137
+    assert process.wait(DEADLINE_SECONDS) == 137
     hops = len(scene.words("hops"))
     with pytest.raises(AssertionError):
-        eventually(lambda: len(scene.words("hops")) > hops, 0.2)
+        eventually(lambda: len(scene.words("hops")) > hops, "another hop", 0.2)
 
 
 def test_orphans_are_reaped_while_the_runner_lives(scene: Scene) -> None:
@@ -257,8 +243,8 @@ def test_orphans_are_reaped_while_the_runner_lives(scene: Scene) -> None:
         "subprocess.run('sh -c \"echo \\\\$\\\\$ >> left\" & exit', shell=True)\nwait_forever()"
     )
     scene.runner()
-    eventually(lambda: scene.pids("left"))
-    eventually(lambda: not Path(f"/proc/{scene.pids('left')[0]}").exists())
+    orphan = eventually(lambda: scene.pids("left"), "the orphan")[0]
+    eventually(lambda: not Path(f"/proc/{orphan}").exists(), "that it is reaped")
 
 
 # --- signals
@@ -270,9 +256,9 @@ def test_signal_is_forwarded_once(scene: Scene, name: str) -> None:
     process = scene.start(f"note_signals([signal.{name}, signal.SIGUSR1])\nwait_forever()")
     scene.runner()
     process.send_signal(signal.Signals[name])
-    eventually(lambda: scene.words("signals"))
+    eventually(lambda: scene.words("signals"), "the signal")
     process.send_signal(signal.SIGUSR1)  # overtakes nothing, so it shows what came before
-    eventually(lambda: "SIGUSR1" in scene.words("signals"))
+    eventually(lambda: "SIGUSR1" in scene.words("signals"), "the signal after it")
     assert scene.words("signals") == [name, "SIGUSR1"]
 
 
@@ -291,9 +277,9 @@ def test_terminals_interrupt_reaches_the_runner_once(scene: Scene, preparation: 
         )
         scene.runner()
         os.write(keyboard, b"\x03")
-        eventually(lambda: scene.words("signals"))
+        eventually(lambda: scene.words("signals"), "the signal")
         process.send_signal(signal.SIGUSR1)
-        eventually(lambda: "SIGUSR1" in scene.words("signals"))
+        eventually(lambda: "SIGUSR1" in scene.words("signals"), "the signal after it")
         assert scene.words("signals") == ["SIGINT", "SIGUSR1"]
     finally:
         scene.close()
@@ -305,7 +291,7 @@ def test_a_signal_that_came_before_the_guardian_is_not_lost(scene: Scene) -> Non
     """Blocked by who started it, a signal waits for the guardian, and the runner hears it."""
     early = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
     process = scene.start("wait_forever()", before=f"{early}os.kill(os.getpid(), signal.SIGTERM)")
-    assert process.wait(60) == 128 + signal.SIGTERM
+    assert process.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
 
 
 def test_runner_starts_with_a_clean_slate(scene: Scene) -> None:
@@ -316,7 +302,7 @@ def test_runner_starts_with_a_clean_slate(scene: Scene) -> None:
         "bond.mark_orderly()\n"
         "return 0"
     )
-    assert process.wait(10) == 0
+    assert process.wait(DEADLINE_SECONDS) == 0
     assert scene.words("mask") == ["0"]
     assert scene.words("child") == ["5"]
 
@@ -337,9 +323,9 @@ def test_runner_ends_its_tree_when_the_guardian_dies(scene: Scene) -> None:
     )
     runner = scene.runner()
     process.kill()
-    eventually(lambda: not alive(runner))
+    eventually(lambda: not exists(runner), "the runner's end")
     assert scene.words("ended") == ["True"]
-    assert not any(alive(pid) for pid in scene.pids("left"))
+    assert not any(exists(pid) for pid in scene.pids("left"))
 
 
 def test_end_tree_spares_other_instances(scene: Scene) -> None:
@@ -355,7 +341,7 @@ def test_end_tree_spares_other_instances(scene: Scene) -> None:
             "return 0",
             env={**os.environ, "RUNNER_INSTANCE": str(scene.directory)},
         )
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE_SECONDS) == 0
         assert scene.words("ended") == ["True"]
         assert scene.words("orphaned") == ["False"]
         assert other.poll() is None
@@ -374,7 +360,7 @@ def test_a_fork_of_the_runner_is_no_runner(scene: Scene) -> None:
         "os.wait()\n"
         "return 0"
     )
-    assert process.wait(10) == 70  # the mark did not count
+    assert process.wait(DEADLINE_SECONDS) == 70  # the mark did not count
     assert scene.words("orphaned") == ["False"]
 
 
@@ -384,7 +370,9 @@ def test_unguarded_process_can_call_the_runners_side() -> None:
         "from runner_shell.shell import bond, tree\n"
         "bond.mark_orderly(); bond.arm_deadline(1); print(bond.orphaned(), tree._victims(None))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=10)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, timeout=DEADLINE_SECONDS
+    )
     assert done.stdout == b"False set()\n"
 
 
@@ -396,25 +384,27 @@ HOLD_THE_GIL = "re.match('(a+)+$', 'a' * 60 + 'b')"
 def test_deadline_ends_a_runner_in_which_nothing_reacts(scene: Scene) -> None:
     """A C call that holds the GIL is ended at the deadline, with its tree: code 124, timed_out."""
     process = scene.start(f"leave_descendants()\nbond.arm_deadline(0.2)\n{HOLD_THE_GIL}")
-    assert process.wait(10) == 124
+    assert process.wait(DEADLINE_SECONDS) == 124
     assert scene.last_words()["outcome"] == "timed_out"
     assert scene.last_words()["reason"] == "the runner did not react to its deadline"
-    assert not any(alive(pid) for pid in scene.pids("left"))
+    assert not any(exists(pid) for pid in scene.pids("left"))
 
 
-def test_disarmed_deadline_does_nothing(scene: Scene) -> None:
+@pytest.mark.parametrize("later", [None, 1e12])
+def test_disarmed_deadline_does_nothing(scene: Scene, later: float | None) -> None:
     """A deadline that is disarmed, or replaced by a later one, ends nobody."""
     process = scene.start(
+        # Stopped, the guardian learns of both at once: on a busy machine the first could else
+        # pass before the second is told.
+        "os.kill(os.getppid(), signal.SIGSTOP)\n"
         "bond.arm_deadline(0.1)\n"
-        "bond.arm_deadline(None)\n"
-        "time.sleep(0.15)\n"
-        "bond.arm_deadline(0.1)\n"
-        "bond.arm_deadline(1e12)\n"
-        "time.sleep(0.15)\n"
+        f"bond.arm_deadline({later})\n"
+        "os.kill(os.getppid(), signal.SIGCONT)\n"
+        "time.sleep(0.3)\n"
         "bond.mark_orderly()\n"
         "return 0"
     )
-    assert process.wait(10) == 0
+    assert process.wait(DEADLINE_SECONDS) == 0
 
 
 # --- what it costs, and what it shows
@@ -429,7 +419,7 @@ def test_children_inherit_no_descriptor(scene: Scene) -> None:
         "bond.mark_orderly()\n"
         "return 0"
     )
-    assert process.wait(10) == 0
+    assert process.wait(DEADLINE_SECONDS) == 0
     assert scene.words("descriptors") == ["0", "1", "2"]
 
 
@@ -445,7 +435,7 @@ def test_guardian_imports_little() -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-c", script],
         capture_output=True,
-        timeout=10,
+        timeout=DEADLINE_SECONDS,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.stdout == b"set()\n", done.stderr
@@ -465,15 +455,15 @@ def test_elsewhere_group_and_signals(scene: Scene) -> None:
         before=ELSEWHERE,
     )
     runner = scene.runner()
-    eventually(lambda: scene.pids("left"))
+    left = eventually(lambda: scene.pids("left"), "the runner's child")[0]
     process.send_signal(signal.SIGINT)
-    eventually(lambda: scene.words("signals") == ["SIGINT"])
+    eventually(lambda: scene.words("signals") == ["SIGINT"], "the signal, once")
     os.kill(runner, signal.SIGKILL)
-    assert process.wait(10) == 137
-    eventually(lambda: not alive(scene.pids("left")[0]))
+    assert process.wait(DEADLINE_SECONDS) == 137
+    eventually(lambda: not exists(left), "the child's end")
 
 
 def test_elsewhere_deadline(scene: Scene) -> None:
     """On other systems the last-resort deadline holds as well."""
     process = scene.start(f"bond.arm_deadline(0.2)\n{HOLD_THE_GIL}", before=ELSEWHERE)
-    assert process.wait(10) == 124
+    assert process.wait(DEADLINE_SECONDS) == 124
