@@ -3,6 +3,10 @@
 They would share a frame and a time anyway. What is left of the way (redaction, the ledger, a
 number, the journal, the link) is then gone once for many.
 
+This holds nothing beyond the end of one crossing, and sees only what the adapter says. To hold a
+delta until the gateway takes more is `merging`'s: it stands where the shell's own events pass as
+well, which it must not let overtake, and behind redaction, so that nothing unredacted waits.
+
 Source: PROTOCOL, "Consecutive deltas of a block may be merged before they are numbered".
 """
 

@@ -1,5 +1,8 @@
 """Pressure merges, never drops: consecutive deltas become one before they are numbered. Pure.
 
+What crossed together is joined already (`joining`), to save the work; this saves numbers and room
+in the journal, for as long as the gateway takes nothing.
+
 Source: PROTOCOL, promise 2.
 """
 
