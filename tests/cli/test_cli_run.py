@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_processes import RUNNER_SHELL, Launcher, Started, eventually, launcher, script
+from real_processes import (
+    DEADLINE_SECONDS,
+    RUNNER_SHELL,
+    Launcher,
+    Started,
+    eventually,
+    launcher,
+    script,
+)
 
 
 def test_echo_is_shown_and_succeeds(launch: Launcher) -> None:
@@ -121,7 +129,7 @@ def test_a_pipe_gets_no_escape_codes(launch: Launcher) -> None:
         env=launch.environment(),
         cwd=launch.workspace,
         capture_output=True,
-        timeout=15,
+        timeout=DEADLINE_SECONDS,
     )
     assert re.search(rb"grep \{\} \xe2\x86\x92 error \d\.\d s: found", piped.stdout)
     assert b"\x1b" not in piped.stdout
@@ -130,16 +138,11 @@ def test_a_pipe_gets_no_escape_codes(launch: Launcher) -> None:
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
 def test_a_reader_who_leaves(launch: Launcher, form: tuple[str, ...]) -> None:
     """`| head -1` ends the output, not the session: its exit code is still the agent's."""
-    marker = launch.workspace / "went-on"
-    actions = script(
-        {"say": "one two three"},
-        {"delay": 0.2},
-        {"say": "four five six"},
-        {"spawn": ["touch", str(marker)]},
-        {"delay": 0.1},
-    )
+    kept = ("--store", str(launch.directory / "run.db"))
+    actions = script({"say": "one two three"}, {"delay": 0.2}, {"say": "four five six"})
+    command = ("run", "--adapter", "scripted", "--prompt", actions, "--session", "s", *kept)
     run = subprocess.Popen(
-        [RUNNER_SHELL, "run", "--adapter", "scripted", "--prompt", actions, *form],
+        [RUNNER_SHELL, *command, *form],
         env=launch.environment(),
         cwd=launch.workspace,
         stdout=subprocess.PIPE,
@@ -150,9 +153,12 @@ def test_a_reader_who_leaves(launch: Launcher, form: tuple[str, ...]) -> None:
     with run, run.stdout, run.stderr:
         assert run.stdout.readline()
         run.stdout.close()
-        assert run.wait(15) == 0
+        assert run.wait(DEADLINE_SECONDS) == 0
         assert run.stderr.read() == b""
-    assert marker.exists()
+    went_on = launch.cli("events", "s", *kept, "--json")
+    assert went_on.wait() == 0
+    assert "four five six" in went_on.out
+    assert went_on.events()[-1]["outcome"] == "completed"
 
 
 def test_messages_over_stdin(launch: Launcher) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from pseudo_terminal import CTRL_C, CTRL_D, Desk
-from real_processes import Launcher, children, eventually, exists, script
+from real_processes import Launcher, eventually, exists, script
 
 from runner_shell.cli.screen import cells
 
@@ -202,16 +201,21 @@ def test_sigint_without_a_terminal_drains(launch: Launcher) -> None:
 
 def test_a_second_sigint_without_a_terminal_ends_at_once(launch: Launcher) -> None:
     """Without a terminal the second SIGINT does not wait for a stubborn agent."""
-    run = launch.scripted(WORKING, {"stubborn": 60}, options=("--json",))
+    prompt = script(WORKING, {"stubborn": 600})
+    run = launch.cli(
+        *("run", "--adapter", "scripted", "--prompt", prompt, "--json"),
+        RUNNER_GRACE_SECONDS="600",
+    )
     eventually(lambda: "block.delta" in run.types(), "the turn's text")
-    runner = children(run.process.pid)[0]
+    runner = run.runner
     run.process.send_signal(signal.SIGINT)
-    # Two signals of a kind that come together are one: the second has to be another.
-    deadline = time.monotonic() + 5
-    while exists(runner):
-        assert time.monotonic() < deadline
+
+    def gone() -> bool:
+        # Two signals of a kind that come together are one: the second has to be another.
         run.process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
+        return not exists(runner)
+
+    eventually(gone, "the end, without the agent's")
     assert run.wait() == 130
 
 

@@ -229,12 +229,12 @@ async def test_a_secret_crosses_nowhere() -> None:
         {"fail": {"message": f"no {SECRET}", "code": SECRET}},
     ]  # fmt: skip
     async with host(
-        ScriptedAdapter, prompt=script(*actions), secrets={"KEY": SECRET}, idle_seconds=0.1,
-        interactive=True,
-    ) as session:  # fmt: skip
+        ScriptedAdapter, prompt=script(*actions), secrets={"KEY": SECRET}, interactive=True
+    ) as session:
         await session.wait_for("turn.finished")
         await session.send("adapter.call", method="echo", params={SECRET: SECRET})
         await session.wait_for("command.done")
+        await session.send("session.end")
         verdict = await session.end()
         stored = await session.stored()
     assert SECRET not in str(stored)

@@ -111,19 +111,17 @@ async def test_an_adapter_that_fails_to_start_is_a_failure() -> None:
 
 async def test_the_timeout_ends_the_turn_and_exits_with_124() -> None:
     """The turn's ending is `timed_out` too."""
-    code, turn, _ = await ending(script({"delay": 600}), timeout_seconds=0.3)
+    code, turn, _ = await ending(script({"delay": 600}), timeout_seconds=2.0)
     assert (code, turn["outcome"]) == (124, "timed_out")
 
 
 async def test_a_stubborn_adapter_is_fenced_at_deadline_plus_grace() -> None:
-    """The main side writes the ending for it, in time, and nothing it says later counts."""
-    began = time.monotonic()
-    prompt = script({"stubborn": 4.0}, {"say": "too late"})
+    """The main side writes the ending for it, long before it would return."""
+    prompt = script({"stubborn": 600}, {"say": "too late"})
     async with host(
-        ScriptedAdapter, prompt=prompt, timeout_seconds=0.3, grace_seconds=1.0
+        ScriptedAdapter, prompt=prompt, timeout_seconds=2.0, grace_seconds=1.0
     ) as session:
         verdict = await session.end()
-        assert time.monotonic() - began < 2.5
     assert verdict.exit_code == 124
     assert session.of_type("error")[0]["code"] == "adapter_stuck"
     assert session.types()[-2:] == ["turn.finished", "session.finished"]
@@ -158,7 +156,7 @@ async def test_nothing_follows_session_finished() -> None:
 
 async def test_a_blocked_thread_is_fenced_too() -> None:
     """A node that blocks cannot be cancelled; the deadline holds all the same."""
-    code, turn, _ = await ending(script({"block": 2.0}), timeout_seconds=0.3, grace_seconds=1.0)
+    code, turn, _ = await ending(script({"block": 600}), timeout_seconds=2.0, grace_seconds=1.0)
     assert (code, turn["outcome"]) == (124, "timed_out")
 
 
@@ -198,7 +196,7 @@ async def test_session_stop_exits_with_130() -> None:
 
 
 async def test_session_stop_counts_while_the_adapter_still_opens() -> None:
-    """`open` is cancelled, the command answered, and nothing hangs."""
+    """`open` is cancelled, the command answered, and nothing waits for the grace."""
     cancelled = threading.Event()
 
     class Slow(EchoAdapter):
@@ -208,12 +206,10 @@ async def test_session_stop_counts_while_the_adapter_still_opens() -> None:
             finally:
                 cancelled.set()
 
-    async with host(Slow, prompt="x", grace_seconds=2.0, announce_seconds=0.05) as session:
+    async with host(Slow, prompt="x", grace_seconds=600.0, announce_seconds=0.05) as session:
         await session.wait_for("session.started")
-        began = time.monotonic()
         await session.send("session.stop")
         verdict = await session.end()
-        assert time.monotonic() - began < 1.0
     assert verdict.exit_code == 130
     assert cancelled.is_set()
     assert session.types() == ["session.started", "command.done", "session.finished"]
@@ -335,7 +331,7 @@ async def test_without_a_welcome_the_process_exits_with_75() -> None:
     assert verdict.exit_code == 75
     assert "no welcome from the gateway within 0.1 s" in verdict.reason
     assert run.told == []
-    assert adapter_threads() == before
+    assert set(adapter_threads()) <= set(before), "one that a test before left may end meanwhile"
 
 
 async def test_nothing_is_numbered_before_the_first_welcome() -> None:
@@ -388,12 +384,10 @@ async def test_a_backlog_is_delivered_as_long_as_there_is_progress() -> None:
 async def test_a_final_close_code_ends_the_process_at_once(code: int, reason: str) -> None:
     """A fenced runner ends its turn and exits with 2, without waiting for acknowledgements."""
     gateway = FakeGateway()
-    async with running(gateway, script({"delay": 600}), grace_seconds=20.0) as run:
+    async with running(gateway, script({"delay": 600}), grace_seconds=600.0) as run:
         await gateway.wait_for("turn.started")
-        began = time.monotonic()
         await gateway.close(code)
         verdict = await run.end()
-        assert time.monotonic() - began < 2.0
     assert verdict.exit_code == 2
     assert reason in verdict.reason
     assert [event["type"] for event in run.told][-2:] == ["turn.finished", "session.finished"]

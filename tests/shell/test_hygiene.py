@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from real_processes import DEADLINE_SECONDS
 
 from runner_shell.errors import ConfigurationError
 from runner_shell.shell.hygiene import private_directory, take_secrets
@@ -85,7 +86,7 @@ def test_second_value_of_a_name_is_overwritten_too() -> None:
     done = subprocess.run(
         [sys.executable, "-c", doubled, sys.executable, "-c", read_self],
         capture_output=True,
-        timeout=10,
+        timeout=DEADLINE_SECONDS,
     )
     assert b"BOT_TOKEN=" in done.stdout, done.stderr
     block = done.stdout.splitlines()[1]
@@ -119,7 +120,7 @@ def test_undumpable_environment_is_closed_to_children(closed: bool) -> None:
         [sys.executable, "-c", f"{DROP}{measure}sys.exit(subprocess.run(look).returncode)"],
         env={**os.environ, "BOT_TOKEN": "s3cret-bot"},
         capture_output=True,
-        timeout=10,
+        timeout=DEADLINE_SECONDS,
     )
     assert (b"s3cret-bot" in done.stdout) is not closed
     assert (done.returncode != 0) is closed
@@ -136,7 +137,9 @@ def test_undumpable_survives_a_fork_but_not_exec() -> None:
         "opened = subprocess.run(['sh', '-c', 'cat /proc/$$/environ; exit']).returncode == 0\n"
         "print('|', closed, opened)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=10)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, timeout=DEADLINE_SECONDS
+    )
     assert done.stdout.endswith(b"| True True\n"), done.stderr
 
 

@@ -161,7 +161,7 @@ async def test_an_adapter_that_never_answers_has_the_message_queued() -> None:
             raise AssertionError("it was not cancelled")
 
     async with host(
-        lambda: Hangs(Hangs.Settings()), prompt="listen", interactive=True, grace_seconds=0.3
+        lambda: Hangs(Hangs.Settings()), prompt="listen", interactive=True, grace_seconds=2.0
     ) as session:
         await session.wait_for("turn.started")
         id = await session.send("turn.start", content=script({"say": "later"}))
@@ -212,7 +212,7 @@ async def test_an_adapter_that_cannot_be_cancelled_fails_the_message_and_is_aske
 
     adapter = Stubborn(Stubborn.Settings())
     async with host(
-        lambda: adapter, prompt="listen", interactive=True, grace_seconds=0.3
+        lambda: adapter, prompt="listen", interactive=True, grace_seconds=2.0
     ) as session:
         await session.wait_for("turn.started")
         first = await session.send("turn.start", content="one")

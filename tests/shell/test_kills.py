@@ -100,7 +100,7 @@ def test_a_killed_runner_that_was_superseded_drops_what_it_had_not_sent(
     """Another volume's runner went on meanwhile, with fewer events: no history is mixed."""
     own_gateway = RealGateway(launch, launch.directory)
     scene = Scene(launch, own_gateway)
-    work = [action for n in range(300) for action in ({"say": f"<{n}>"}, {"delay": 0.01})]
+    work = [action for n in range(1000) for action in ({"say": f"<{n}>"}, {"delay": 0.01})]
     first = scene.runner(script(*work))
     scene.wait_for("block.delta")
     own_gateway.kill()
@@ -131,7 +131,7 @@ def bytes_in(directory: Path) -> int:
 
 def test_a_drained_pod_goes_on(scene: Scene) -> None:
     """SIGTERM is 143 and resumable; the same command line on the same volume ends the work."""
-    prompt = script({"say": "a"}, {"checkpoint": True}, {"delay": 1}, {"say": "b"})
+    prompt = script({"say": "a"}, {"checkpoint": True}, {"delay": 4}, {"say": "b"})
     first = scene.runner(prompt)
     scene.wait_for("session.saved")
     first.process.terminate()

@@ -102,9 +102,9 @@ async def test_an_answer_to_a_question_that_expired_meanwhile(
     tmp_path: Path, late: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the gateway received in time counts, though no process was there to hear it."""
-    monkeypatch.setattr(books, "OVERDUE_SECONDS", 0.3)
+    monkeypatch.setattr(books, "OVERDUE_SECONDS", 2.0)
     gateway = LastingGateway()
-    prompt = asking(timeout_seconds=0.2, default="deny")
+    prompt = asking(timeout_seconds=2.0, default="deny")
     opened = await wait_until_deferred(gateway, tmp_path / "j", prompt)
     expires = datetime.fromisoformat(opened["expires_at"])
     await asyncio.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()))

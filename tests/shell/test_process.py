@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_processes import Launcher, RealGateway, Started, eventually, exists, script
+from real_processes import (
+    DEADLINE_SECONDS,
+    Launcher,
+    RealGateway,
+    Started,
+    eventually,
+    exists,
+    free_port,
+    script,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guardian's promises")
 
@@ -137,12 +146,10 @@ def test_unknown_adapter(scene: Scene) -> None:
 
 @pytest.mark.slow
 def test_sigterm_in_a_turn(scene: Scene) -> None:
-    """SIGTERM ends turn and session in order, well within the grace: 143."""
-    runner = scene.working({"delay": 60})
-    told = time.monotonic()
+    """SIGTERM ends turn and session in order, without waiting for the grace: 143."""
+    runner = scene.working({"delay": 600}, RUNNER_GRACE_SECONDS="600")
     runner.process.terminate()
     assert runner.wait() == 143
-    assert time.monotonic() - told < 2
     assert scene.endings() == {"turn.finished": "interrupted", "session.finished": "interrupted"}
     assert scene.termination()["outcome"] == "interrupted"
     assert "SIGTERM" in scene.termination()["reason"]
@@ -152,6 +159,7 @@ def test_sigterm_in_a_turn(scene: Scene) -> None:
 def test_sigterm_before_the_welcome(launch: Launcher) -> None:
     """SIGTERM while the gateway is away ends a runner at once: 143."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(DEADLINE_SECONDS)
         port = silent.getsockname()[1]
         runner = launch.container(
             RUNNER_ADAPTER="echo",
@@ -163,18 +171,16 @@ def test_sigterm_before_the_welcome(launch: Launcher) -> None:
         connection, _ = silent.accept()
         with connection:
             runner.process.terminate()
-            assert runner.wait(5) == 143
+            assert runner.wait() == 143
     assert launch.termination()["outcome"] == "interrupted"
 
 
 @pytest.mark.slow
 def test_sigterm_with_a_blocked_adapter(scene: Scene) -> None:
     """An adapter whose thread is blocked bounds nothing: the endings are written, it ends."""
-    runner = scene.working({"block": 60}, RUNNER_GRACE_SECONDS="1")
-    told = time.monotonic()
+    runner = scene.working({"block": 600}, RUNNER_GRACE_SECONDS="1")
     runner.process.terminate()
     assert runner.wait() == 143
-    assert time.monotonic() - told < 2
     assert scene.endings() == {"turn.finished": "interrupted", "session.finished": "interrupted"}
     assert "adapter_stuck" in [event.get("code") for event in scene.events()]
 
@@ -249,7 +255,7 @@ def test_a_gateway_that_is_killed_and_comes_back(
     scene = Scene(launch, own_gateway)
     words = [f"word-{number}" for number in range(40)]
     actions = [one for word in words for one in ({"say": word}, {"delay": 0.02})]
-    runner = scene.runner(*actions, RUNNER_GRACE_SECONDS="15")
+    runner = scene.runner(*actions, RUNNER_GRACE_SECONDS="60")
     scene.wait_for("block.finished", content="word-3")
     own_gateway.kill()
     own_gateway.start()
@@ -264,7 +270,7 @@ def test_a_gateway_that_is_killed_and_comes_back(
 def test_a_gateway_that_is_away_at_the_end(launch: Launcher, own_gateway: RealGateway) -> None:
     """An ending that nobody acknowledged is 75, so that the orchestrator tries again."""
     scene = Scene(launch, own_gateway)
-    runner = scene.working({"delay": 1}, RUNNER_GRACE_SECONDS="0.5")
+    runner = scene.working({"delay": 5}, RUNNER_GRACE_SECONDS="0.5")
     own_gateway.kill()
     assert runner.wait() == 75
     assert "not everything was acknowledged" in scene.termination()["reason"]
@@ -275,27 +281,24 @@ def test_a_gateway_that_is_away_at_the_end(launch: Launcher, own_gateway: RealGa
 @pytest.mark.slow
 def test_no_gateway(launch: Launcher) -> None:
     """Without a welcome within RUNNER_CONNECT_SECONDS: 75, and why, on stderr too."""
-    with socket.create_server(("127.0.0.1", 0)) as unheard:
-        port = unheard.getsockname()[1]
     runner = launch.container(
         RUNNER_ADAPTER="echo",
         PROMPT="hello",
-        RUNNER_GATEWAY=f"http://127.0.0.1:{port}",
+        RUNNER_GATEWAY=f"http://127.0.0.1:{free_port()}",
         RUNNER_CONNECT_SECONDS="0.5",
         SESSION_ID="s",
         BOT_TOKEN="token-of-nobody",
     )
-    assert runner.wait(5) == 75
+    assert runner.wait() == 75
     assert "no welcome from the gateway within 0.5 s" in runner.err
     assert "no welcome" in launch.termination()["reason"]
 
 
 def test_a_wrong_token(scene: Scene) -> None:
-    """A token that the gateway does not know is final: 2 at once."""
-    began = time.monotonic()
-    runner = scene.runner(WORKING, BOT_TOKEN="token-of-nobody")
+    """A token that the gateway does not know is final: 2 at the first dial."""
+    runner = scene.runner(WORKING, BOT_TOKEN="token-of-nobody", DEBUG="1")
     assert runner.wait() == 2
-    assert time.monotonic() - began < 5
+    assert runner.err.count("dialling ws://") == 1
     assert "401" in runner.err
     assert "401" in scene.termination()["reason"]
     assert "token-of-nobody" not in runner.err + scene.termination()["reason"]
@@ -335,7 +338,7 @@ def test_a_rotated_token(launch: Launcher, own_gateway: RealGateway) -> None:
     scene = Scene(launch, own_gateway)
     token_file = launch.file("token", scene.token)
     actions = [{"say": "one"}, *[{"delay": 0.1}] * 4, {"say": "two"}]
-    own = {"BOT_TOKEN_FILE": token_file, "RUNNER_GRACE_SECONDS": "15", "DEBUG": "1"}
+    own = {"BOT_TOKEN_FILE": token_file, "RUNNER_GRACE_SECONDS": "60", "DEBUG": "1"}
     runner = scene.runner(*actions, **own)
     scene.wait_for("block.finished", content="one")
     token_file.write_text("")
@@ -361,13 +364,12 @@ def test_the_token_is_nowhere(scene: Scene, launch: Launcher, tmp_path: Path, wa
         {"say": f"the token is {scene.token}, isn't it?"},
         {"tool": {"name": scene.token, "input": [scene.token], "output": {scene.token: 1}}},
         {"save": {"key": scene.token}},
-        {"delay": 0.1},
         {"raise": f"failed with {scene.token}"},
     )
     scene.gateway.command(scene.session, id="t", type="turn.start", content=message)
+    eventually(seen.exists, "the agent's environment")
     scene.gateway.command(scene.session, id="e", type="session.end")
     assert runner.wait() == 1
-    eventually(seen.exists, "the agent's environment")
     assert "RUNNER_ADAPTER=scripted" in seen.read_text()
     stored = str(scene.events())
     for text in (seen.read_text(), stored, runner.out, runner.err, str(scene.termination())):
@@ -430,15 +432,18 @@ def test_idle(scene: Scene) -> None:
 def test_a_good_end_takes_the_tree_along(scene: Scene, tmp_path: Path) -> None:
     """A normal end takes what the agent left running along as well."""
     file = tmp_path / "pid"
-    runner = scene.runner(leave(file), {"delay": 0.2})
+    runner = scene.runner(leave(file), INTERACTIVE="true")
     descendant = left(file)
+    scene.gateway.command(scene.session, id="e", type="session.end")
     assert runner.wait() == 0
     assert not exists(descendant)
 
 
 def test_stdout_of_an_agents_tool(scene: Scene) -> None:
     """A tool's own output goes where the container's goes, and is no event."""
-    runner = scene.runner({"spawn": ["echo", "from a tool"]}, {"delay": 0.1})
+    runner = scene.runner({"spawn": ["echo", "from a tool"]}, INTERACTIVE="true")
+    eventually(lambda: runner.out, "the tool's output")
+    scene.gateway.command(scene.session, id="e", type="session.end")
     assert runner.wait() == 0
     assert runner.out == "from a tool\n"
 
@@ -474,7 +479,7 @@ def test_a_fault_of_the_shell_itself(tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE_SECONDS,
         check=False,
     )
     assert done.returncode == 70

@@ -148,7 +148,7 @@ class Interrupts(Adapter):
 async def test_an_interrupt_tells_then_cancels(adapter: Any, notes: list[str]) -> None:
     """Tell, grace, cancel; who was cancelled is closed and opened before the next turn."""
     made = adapter()
-    async with host(lambda: made, prompt="x", interactive=True, grace_seconds=0.6) as session:
+    async with host(lambda: made, prompt="x", interactive=True, grace_seconds=3.0) as session:
         await session.wait_for("turn.started")
         await session.send("turn.interrupt", reason="enough")
         finished = await session.wait_for("turn.finished")
@@ -160,7 +160,7 @@ async def test_an_interrupt_tells_then_cancels(adapter: Any, notes: list[str]) -
 
 async def test_an_interrupt_that_is_not_heeded_fences_the_adapter() -> None:
     """The turn ends, and the process with it: a thread cannot be ended from outside."""
-    made = Interrupts(told=False, stubborn=3.0)
+    made = Interrupts(told=False, stubborn=600)
     async with host(lambda: made, prompt="x", interactive=True, grace_seconds=0.6) as session:
         await session.wait_for("turn.started")
         await session.send("turn.interrupt")
@@ -184,7 +184,7 @@ async def test_an_interrupt_that_hangs_or_raises_does_not_stop_the_cancellation(
 
     for adapter in (Raises, Hangs):
         made = adapter(told=True)
-        async with host(lambda made=made: made, prompt="x", grace_seconds=0.6) as session:  # type: ignore[misc]
+        async with host(lambda made=made: made, prompt="x", grace_seconds=3.0) as session:  # type: ignore[misc]
             await session.wait_for("turn.started")
             await session.send("turn.interrupt")
             assert (await session.end()).exit_code == 130
