@@ -58,13 +58,17 @@ def test_a_folder_s_first_page_lists_its_pages(folder: str) -> None:
     assert sorted(listed) == sorted(pages)
 
 
-def test_every_promise_of_delivery_names_tests() -> None:
-    """Every promise in docs/explanation/delivery.md names tests, one at least."""
-    text = (ROOT / "docs/explanation/delivery.md").read_text()
-    section = text.partition("## The promises")[2].partition("\n## ")[0]
-    promises = section.split("\n\n**")[1:]
+@pytest.mark.parametrize(
+    ("page", "section", "promise"),
+    [("delivery", "The promises", "\n\n**"), ("redaction", "How sure this is", "\n* **")],
+)
+def test_every_promise_of_a_page_names_tests(page: str, section: str, promise: str) -> None:
+    """Every promise of these pages names tests, one at least."""
+    text = (ROOT / f"docs/explanation/{page}.md").read_text()
+    said = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    promises = said.split(promise)[1:]
     assert len(promises) > 5
-    assert [promise for promise in promises if not TEST.search(promise)] == []
+    assert [one for one in promises if not TEST.search(one)] == []
 
 
 def test_the_readme_s_make_targets_exist() -> None:

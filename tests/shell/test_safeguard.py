@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from fake_gateway import FakeGateway, running
 from test_outlet import SECRET, Out
 
 from runner_shell.protocol.codec import encode_payload
@@ -313,3 +314,17 @@ def test_the_error_holds_nothing_of_what_failed() -> None:
     error = msgspec.convert(out.of_type("error")[0], Error)
     assert "RuntimeError" in error.message
     assert RAW not in error.message
+
+
+async def test_the_status_tells_how_often_either_happened() -> None:
+    """So that it is found without reading a session's events."""
+    gateway = FakeGateway()
+    async with running(gateway, interactive=True, secrets={"S": SECRET}) as run:
+        await gateway.wait_for("session.started")
+        runner = run.runner
+        runner.guard.redactor = LetsThrough(runner.registry)
+        runner.say(Log(message=f"see {SECRET}"))
+        runner.guard.redactor = Fails(runner.registry)
+        runner.say(Log(message="BOOM", fields={"also": "BOOM"}))
+        status = runner.status()
+    assert (status.redaction_hits, status.redaction_failures) == (1, 2)
