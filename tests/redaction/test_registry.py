@@ -86,6 +86,17 @@ def test_base64_is_found_whatever_surrounds_it(
     assert twice[-(-8 * start // 6) : 8 * end // 6] not in made.text(twice)
 
 
+@pytest.mark.parametrize(
+    ("form", "found"),
+    [("raw", True), ("JSON in JSON", True), ("Base64", True), ("hexadecimal", False)],
+)
+def test_of_a_large_value_fewer_forms_are_looked_for(form: str, found: bool) -> None:
+    """Beyond 16 KB: as it is, escaped, and in Base64; the others would cost too much memory."""
+    value = SECRET + "".join(f"{number:04}." for number in range(3500))
+    write = {**FORMS, "Base64": lambda s: b64encode(s.encode()).decode()}[form]
+    assert (redactor(value).text(write(value)) != write(value)) is found
+
+
 def test_a_secret_of_several_lines_is_found_line_by_line() -> None:
     """With either line ending, and each longer line alone; what every key has is left."""
     lines = ["-----BEGIN X-----", "q7w8e9r0t1y2u3i4", "a5s6d7f8g9h0j1k2", "}", "-----END X-----"]

@@ -304,6 +304,16 @@ def test_an_addition_counts_for_the_end_of_a_text() -> None:
     assert shown + stream.finish() == "a [REDACTED:NEW]"
 
 
+def test_an_addition_counts_for_a_secret_that_began_256_characters_ago() -> None:
+    """Its beginning was said already; the rest is redacted, and what follows is not."""
+    late = "".join(f"{number:04}." for number in range(80))
+    registry = SecretRegistry({"OLD": "q7w8e9r0t1"})
+    stream = Redactor(registry, ()).stream()
+    assert stream.feed("so " * 1000 + late[:256]).endswith(late[:256])
+    registry.add("LATE", late)
+    assert stream.feed(late[256:]) + stream.feed(" end") + stream.finish() == "[REDACTED:LATE] end"
+
+
 def test_many_additions_and_a_compaction_lose_nothing() -> None:
     """A refreshed value is added to those before it; how they are compiled does not matter."""
     registry = SecretRegistry({"S": "value-number-0000"})
