@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from plugin import install
-from real_processes import Launcher, script
+from real_processes import DEADLINE_SECONDS, Launcher, script
 
 GOOD = """
 from runner_shell import Adapter, Ending
@@ -74,7 +74,7 @@ def test_an_adapter_that_ends_the_process(launch: Launcher) -> None:
     """A finding for each promise in which it does so; the report goes on to its end."""
     site = install(launch.directory, "exits", EXITS)
     done = launch.cli("check", "exits", "--json", "--fails", "fail", PYTHONPATH=site)
-    assert done.wait() == 1
+    assert done.wait(2 * DEADLINE_SECONDS) == 1  # it starts a process anew for each promise
     promises = json.loads(done.out)["promises"]
     ended = [
         finding["happened"]
