@@ -11,7 +11,7 @@ Rooms:
   all), `errands` (short tasks), `line` (what it is spoken over)
 * a listener: `follower` (stored events, then live ones), `subscription` (its queue)
 * what is kept: `store` is the seam; the embedded one is `sqlite`, over `committer` (one thread,
-  one transaction), `database`, `history`, `derived` and `schema`
+  one transaction), `disk` (what must wait for it), `database`, `history`, `derived` and `schema`
 * over HTTP and WebSocket, with the extra `gateway`: `rest` is the one table of endpoints, `app`
   serves them, `server` runs it; `incoming`, `sse`, `websocket`, `direct`, `guard` and `problems`
   are its parts, `openapi` and `reference` are made from the table; `logs`

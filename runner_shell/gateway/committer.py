@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, closing
+from itertools import compress
+from operator import not_
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
 
 from ..errors import RunnerError
 from .database import Database
+from .disk import Answers, Disk
 from .errors import StoreError
 from .store import Append, Outcome
 
@@ -23,19 +27,22 @@ class Job(NamedTuple):
     Attributes:
         answer: Gets what becomes of it, once it is committed.
         writes: Whether it needs a transaction.
+        lasts: Whether it is answered only when a power loss would not take it back.
         work: What to do.
     """
 
     answer: asyncio.Future[Any]
     writes: bool
+    lasts: bool
     work: Callable[[Database], object]
 
 
 class Committer:
     """Takes jobs in their order; all that wait at the same time are committed together.
 
-    Nobody is answered before the commit. A transaction that fails is tried again job by job, and
-    appends one by one, so that none takes others down with it.
+    Nobody is answered before the commit. Who asks for what lasts is answered by the `Disk`, and the
+    others do not wait for that. A transaction that fails is tried again job by job, and appends one
+    by one, so that none takes others down with it.
 
     Args:
         connect: Opens the database; called on the thread.
@@ -60,10 +67,12 @@ class Committer:
         self._jobs.put(None)
         await self._stopped
 
-    def do(self, work: Callable[[Database], Any], *, writes: bool) -> asyncio.Future[Any]:
+    def do(
+        self, work: Callable[[Database], Any], *, writes: bool = False, lasts: bool = False
+    ) -> asyncio.Future[Any]:
         """Do this in its turn; the future has what it returns or raises."""
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.put(Job(answer, writes, work))
+        self._jobs.put(Job(answer, writes, lasts, work))
         return answer
 
     def append(self, appends: Sequence[Append]) -> Awaitable[Sequence[Outcome]]:
@@ -91,19 +100,37 @@ class Committer:
     # --- on the thread -------------------------------------------------------------------
 
     def _run(self, opened: asyncio.Future[None]) -> None:
-        try:
-            database = self._connect()
-        except BaseException as error:  # noqa: BLE001 — it is raised where it was asked for
-            self._answer([(opened, error)])
-            return
-        self._answer([(opened, None)])
+        with ExitStack() as resources:
+            try:
+                database = resources.enter_context(closing(self._connect()))
+                disk = resources.enter_context(Disk(database.file, self._answer))
+            except BaseException as error:  # noqa: BLE001 — it is raised where it was asked for
+                self._answer([(opened, error)])
+                return
+            self._answer([(opened, None)])
+            self._serve(database, disk)
+        self._answer([(self._stopped, None)])
+
+    def _serve(self, database: Database, disk: Disk) -> None:
         going = True
         while going:
             jobs = [self._jobs.get(), *self._waiting()]
             going = None not in jobs
-            self._answer(committed(database, [job for job in jobs if job is not None]))
-        database.close()
-        self._answer([(self._stopped, None)])
+            self._do([job for job in jobs if job is not None], database, disk)
+
+    def _do(self, jobs: Sequence[Job], database: Database, disk: Disk) -> None:
+        answers = committed(database, jobs)
+        lasting = [
+            job.lasts and not isinstance(outcome, BaseException)
+            for job, (_, outcome) in zip(jobs, answers, strict=True)
+        ]
+        self._answer(list(compress(answers, map(not_, lasting))))
+        disk.keep(list(compress(answers, lasting)))
+        if any(job.writes for job in jobs):
+            disk.committed()
+            if disk.wants_the_rest:
+                disk.wants_the_rest = False
+                database.write_back()
 
     def _waiting(self) -> list[Job | None]:
         jobs: list[Job | None] = []
@@ -114,14 +141,16 @@ class Committer:
             pass
         return jobs
 
-    def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
+    def _answer(self, answers: Answers) -> None:
+        if not answers:
+            return
         try:
             self._loop.call_soon_threadsafe(_resolve, answers)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
 
-def committed(database: Database, jobs: Sequence[Job]) -> list[tuple[asyncio.Future[Any], object]]:
+def committed(database: Database, jobs: Sequence[Job]) -> Answers:
     """Do these jobs in one transaction; where it fails, each in one of its own.
 
     Returns:
@@ -150,7 +179,7 @@ def _outcome(database: Database, job: Job) -> object:
         return error
 
 
-def _resolve(answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
+def _resolve(answers: Answers) -> None:
     for answer, outcome in answers:
         if answer.done():
             continue  # whoever asked has gone

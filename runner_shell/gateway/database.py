@@ -13,6 +13,7 @@ from ..protocol import codec
 from ..protocol.events import JSON, SessionFinished
 from . import schema
 from .derived import Changes
+from .disk import write_back
 from .errors import (
     CommandConflictError,
     SessionExistsError,
@@ -35,10 +36,6 @@ from .tokens import Role, TokenRecord
 
 WAL_SECONDS = 5.0
 
-CHECKPOINT_PAGES = 8000
-"""How far the log beside the file grows before it is written back: 32 MiB. Every commit touches a
-page of each session in it; the longer they gather, the more of these are written back at once."""
-
 _SESSION = """
 SELECT s.tenant, s.id, s.created_at, s.metadata, s.retention_seconds, s.epoch, s.instance,
        h.last_event, h.events_bytes, h.committed_epoch, s.last_command, s.acknowledged_command,
@@ -55,9 +52,13 @@ class Database:
 
     Args:
         connection: In autocommit mode (`isolation_level=None`).
+
+    Attributes:
+        file: What it writes, links followed; empty in memory, and where it only reads.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.file = ""
         self._sql = connection
         self._history = History(connection)
 
@@ -68,8 +69,9 @@ class Database:
         schema.version_of(self._sql)
         self._switch_to_wal()
         self._sql.execute("PRAGMA synchronous = NORMAL")
-        self._sql.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        self._sql.execute("PRAGMA wal_autocheckpoint = 0")  # `disk` does it, where no commit waits
         schema.make_current(self._sql)
+        self.file = str(self._sql.execute("PRAGMA database_list").fetchone()[2])
 
     def prepare_reading(self) -> None:
         """See that the file can be read as it is."""
@@ -105,6 +107,10 @@ class Database:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
             raise
+
+    def write_back(self) -> None:
+        """Write what is left in the log into the file; the next transaction begins the log anew."""
+        write_back(self._sql)
 
     # --- sessions ------------------------------------------------------------------------
 

@@ -165,9 +165,10 @@ class SessionRecord(Struct, frozen=True, kw_only=True):
 class Store(Protocol):
     """Keeps sessions, events, commands and token hashes.
 
-    Each call is atomic. What a call has returned from survives a crash of the gateway. Calls that
-    name a session raise `UnknownSessionError` where there is none, and any call may raise
-    `StoreError`.
+    Each call is atomic. What a call has returned from survives a crash of the gateway; numbers that
+    `bump_epoch` and `add_command` gave survive a power loss, too, for none may be given twice.
+    Calls that name a session raise `UnknownSessionError` where there is none, and any call may
+    raise `StoreError`.
     """
 
     # --- sessions ------------------------------------------------------------------------

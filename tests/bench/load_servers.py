@@ -37,10 +37,10 @@ async def gateway(folder: str, runners: int) -> None:
     async with SqliteStore(Path(folder, "gateway.db")) as store:
         core = GatewayCore(store)
         _, admin = issue(Role.ADMIN, DEFAULT_TENANT)
-        tokens = []
-        for number in range(runners):
-            _, token = await core.create_session(admin.principal(), f"s{number}")
-            tokens.append(token)
+        created = await asyncio.gather(
+            *[core.create_session(admin.principal(), f"s{number}") for number in range(runners)]
+        )
+        tokens = [token for _, token in created]
         async with serve(Gateway(core)) as url:
             await _until_told(int(url.rpartition(":")[2]), tokens)
 

@@ -196,8 +196,7 @@ async def test_what_waits_is_committed_together(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     async with SqliteStore(path) as store:
         keys = [SessionKey("t", f"s{n}") for n in range(1000)]
-        for key in keys:
-            await _session(store, key)
+        await asyncio.gather(*[_session(store, key) for key in keys])
         watcher = sqlite3.connect(path)
         views: set[int] = set()
         counts: list[int] = []
