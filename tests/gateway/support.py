@@ -33,6 +33,10 @@ def row(seq: int, type: str = "log", **fields: Any) -> EventRow:
     return EventRow(seq, "2026-11-21T10:00:00.000Z", type, "t1", data)
 
 
+def turn_start(name: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "turn.start", "id": name, "content": "hello"} | fields
+
+
 def hello(**fields: Any) -> str:
     frame = {"frame": "hello", "session": "s", "epoch": None, "instance": "one", "log": "l"}
     return json.dumps(frame | {"next": 1, "last_command": 0} | fields)
