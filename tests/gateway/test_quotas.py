@@ -34,24 +34,20 @@ _limit = st.none() | st.integers(0, 400)
 @given(
     sizes=st.lists(st.integers(1, 40), max_size=30),
     cuts=st.sets(st.integers(0, 30)),
-    limits=st.tuples(_limit, _limit, _limit, _limit),
-    reserve=st.tuples(st.integers(0, 12), st.integers(0, 300)),
+    quotas=st.builds(
+        Quotas,
+        tenant_events=_limit,
+        tenant_bytes=_limit,
+        session_events=_limit,
+        session_bytes=_limit,
+        reserve_events=st.integers(0, 12),
+        reserve_bytes=st.integers(0, 300),
+    ),
 )
 def test_how_events_are_gathered_makes_no_difference(
-    sizes: list[int],
-    cuts: set[int],
-    limits: tuple[int | None, int | None, int | None, int | None],
-    reserve: tuple[int, int],
+    sizes: list[int], cuts: set[int], quotas: Quotas
 ) -> None:
     """The same ones are stored and the same is told, once, whether they come one by one or not."""
-    quotas = Quotas(
-        tenant_events=limits[0],
-        tenant_bytes=limits[1],
-        session_events=limits[2],
-        session_bytes=limits[3],
-        reserve_events=reserve[0],
-        reserve_bytes=reserve[1],
-    )
     rows = _rows(sizes)
     one_by_one = _spend(quotas, rows, list(range(1, len(rows))))
     assert _spend(quotas, rows, sorted(cut for cut in cuts if cut <= len(rows))) == one_by_one
