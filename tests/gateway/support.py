@@ -20,6 +20,7 @@ STRANGER = Principal(name="eve", role=Role.ADMIN, tenant="elsewhere")
 RUNNER = Principal(name="runner:s", role=Role.RUNNER, tenant="default", session="s")
 KEY = SessionKey("default", "s")
 DEADLINE_SECONDS = 60.0
+STEP_SECONDS = 0.01
 
 
 def event(seq: int, type: str = "log", **fields: Any) -> str:
@@ -44,6 +45,24 @@ def hello(**fields: Any) -> str:
 
 def events_frame(*events: str) -> str:
     return '{"frame":"events","events":[' + ",".join(events) + "]}"
+
+
+class SteadyClock:
+    """Seconds that pass while the loop turns: that the machine stands still is nobody's silence."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._runs = False
+
+    def __call__(self) -> float:
+        if not self._runs:
+            self._runs = True
+            self._pass()
+        return self._now
+
+    def _pass(self) -> None:
+        self._now += STEP_SECONDS
+        asyncio.get_running_loop().call_later(STEP_SECONDS, self._pass)
 
 
 class FrameRunner:

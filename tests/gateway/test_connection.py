@@ -25,6 +25,7 @@ from .support import (
     DEADLINE_SECONDS,
     KEY,
     RUNNER,
+    SteadyClock,
     bench,
     event,
     events_frame,
@@ -103,7 +104,7 @@ async def test_nothing_is_acknowledged_before_it_is_committed() -> None:
     """However long the store takes; and that it takes long is not the runner's silence."""
     store = HeldStore()
     limits = GatewayLimits(heartbeat_seconds=0.2)
-    async with bench(store, limits=limits) as gateway:
+    async with bench(store, limits=limits, clock=SteadyClock()) as gateway:
         runner = gateway.dial()
         await runner.greet()
         await runner.say(events_frame(event(1)))
@@ -124,7 +125,8 @@ async def test_what_the_gateway_does_not_read_is_no_silence(
     """A runner that has brought as much as the gateway holds is read from later, and not let go."""
     monkeypatch.setattr("runner_shell.gateway.basket.MAX_BYTES", 1)
     store = HeldStore()
-    async with bench(store, limits=GatewayLimits(heartbeat_seconds=0.05)) as gateway:
+    limits = GatewayLimits(heartbeat_seconds=0.05)
+    async with bench(store, limits=limits, clock=SteadyClock()) as gateway:
         runner = gateway.dial()
         await runner.greet()
         await runner.say(events_frame(event(1)))
@@ -212,7 +214,7 @@ async def test_a_failing_store_sends_the_runner_away_for_a_while() -> None:
 async def test_a_silent_runner_is_let_go() -> None:
     """One that never says hello is closed, and so is one that says nothing more."""
     limits = GatewayLimits(heartbeat_seconds=0.05, hello_seconds=0.05)
-    async with bench(limits=limits) as gateway:
+    async with bench(limits=limits, clock=SteadyClock()) as gateway:
         assert await gateway.dial().hear_close() == CloseCode.SILENT
         runner = gateway.dial()
         await runner.greet()

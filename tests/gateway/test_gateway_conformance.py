@@ -28,7 +28,13 @@ from runner_shell.gateway.welcome import Admission
 from runner_shell.link.gateway import GatewayLimits, GatewayLink
 from runner_shell.testing.gateway_conformance import RULES, Finding, check_gateway
 
+from .support import SteadyClock
+
 QUICK = GatewayLimits(heartbeat_seconds=0.5)
+
+
+def _quick(store: SqliteStore) -> GatewayCore:
+    return GatewayCore(store, limits=QUICK, clock=SteadyClock())
 
 
 async def check(store: SqliteStore, *rules: str, seconds: float = 60.0) -> list[Finding]:
@@ -36,7 +42,7 @@ async def check(store: SqliteStore, *rules: str, seconds: float = 60.0) -> list[
     async with store:
         token, record = issue(Role.ADMIN, DEFAULT_TENANT)
         await store.put_token(record)
-        async with serve(Gateway(GatewayCore(store, limits=QUICK))) as url:
+        async with serve(Gateway(_quick(store))) as url:
             return await check_gateway(url, token, seconds=seconds, rules=rules)
 
 
@@ -51,7 +57,7 @@ async def test_its_sessions_are_deleted() -> None:
     async with SqliteStore(":memory:") as store:
         token, record = issue(Role.ADMIN, DEFAULT_TENANT)
         await store.put_token(record)
-        async with serve(Gateway(GatewayCore(store, limits=QUICK))) as url:
+        async with serve(Gateway(_quick(store))) as url:
             await check_gateway(url, token, rules=("epochs", "parts"))
         assert await store.list_sessions(DEFAULT_TENANT, limit=9) == []
 

@@ -114,24 +114,34 @@ async def test_the_first_is_handed_over_before_anything_else_is_done() -> None:
 
 async def test_only_who_is_not_alone_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """One runner's frames are committed as they come; those of several are gathered first."""
-    monkeypatch.setattr("runner_shell.gateway.intake.GATHER_SECONDS", 0.5)
+    gathered, waits = asyncio.Event(), []
+
+    async def gather(seconds: float) -> None:
+        waits.append(seconds)
+        await gathered.wait()
+
     async with CountingStore() as store, asyncio.timeout(DEADLINE_SECONDS):
         errands = Errands()
         intake = Intake(store, errands)
         one, other = await _bringers(store, 2)
+        monkeypatch.setattr("runner_shell.gateway.intake.GATHER_SECONDS", 3600.0)
+        monkeypatch.setattr(asyncio, "sleep", gather)
         for seq in range(1, 4):
             one.rows = [row(seq)]
             intake.expect(one)
             await errands.done()
-        assert store.batches == [1, 1, 1]
+        assert (store.batches, waits) == ([1, 1, 1], [])
         intake.expect(other)
         for _ in range(9):
             await store.saved_state(one.key)  # time enough for a commit
         assert store.batches == [1, 1, 1]
         one.rows = [row(4)]
         intake.expect(one)
+        gathered.set()
         await errands.done()
         assert store.batches == [1, 1, 1, 2]
+        assert len(waits) == 1
+        assert 0 < waits[0] <= 3600
 
 
 async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
