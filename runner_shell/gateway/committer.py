@@ -120,12 +120,14 @@ class Committer:
 
     def _do(self, jobs: Sequence[Job], database: Database, disk: Disk) -> None:
         answers = committed(database, jobs)
-        lasting = [
-            job.lasts and not isinstance(outcome, BaseException)
+        # Whoever reads is told nothing that a power loss could still take back, nor told it first.
+        holds = disk.is_asked or (disk.is_there and any(job.lasts for job in jobs))
+        held = [
+            holds and (job.lasts or not job.writes) and not isinstance(outcome, BaseException)
             for job, (_, outcome) in zip(jobs, answers, strict=True)
         ]
-        self._answer(list(compress(answers, map(not_, lasting))))
-        disk.keep(list(compress(answers, lasting)))
+        self._answer(list(compress(answers, map(not_, held))))
+        disk.keep(list(compress(answers, held)))
         if any(job.writes for job in jobs):
             disk.committed()
             if disk.wants_the_rest:

@@ -41,7 +41,7 @@ class Disk:
     """The disk below one file in WAL mode; use it with `with`, inside the life of a connection.
 
     Args:
-        file: The store's file, or nothing where there is none: then everything is answered at once.
+        file: The store's file, or nothing where there is none: then nothing is to be kept.
         answer: Resolves futures; called on any thread.
 
     Attributes:
@@ -54,6 +54,7 @@ class Disk:
         self._file = file
         self._answer = answer
         self._asked: SimpleQueue[Answers | None] = SimpleQueue()
+        self._times_asked = self._times_answered = 0
         self._is_behind = False
         self._thread = Thread(target=self._run, name="gateway-disk", daemon=True)
         self._sql: sqlite3.Connection
@@ -79,6 +80,16 @@ class Disk:
             self._sql.close()
             os.close(self._log_descriptor)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is one."""
+        return bool(self._file)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether answers wait for it."""
+        return self._times_asked != self._times_answered
+
     def committed(self) -> None:
         """Write back in a while what was committed."""
         if self._file and not self._is_behind:
@@ -86,10 +97,9 @@ class Disk:
             self._asked.put([])
 
     def keep(self, answers: Answers) -> None:
-        """Give these answers when the disk has what is committed by now."""
-        if not self._file:
-            self._answer(answers)
-        elif answers:
+        """Give these answers when the disk has what is committed by now, in their order."""
+        if answers:
+            self._times_asked += 1
             self._asked.put(answers)
 
     # --- on the thread -------------------------------------------------------------------
@@ -100,9 +110,10 @@ class Disk:
         while going:
             asked = self._wait(write_back_at)
             going = None not in asked
-            answers = list(chain.from_iterable(each for each in asked if each))
-            if answers:
-                self._answer(self._synced(answers))
+            groups = [each for each in asked if each]
+            if groups:
+                self._answer(self._synced(list(chain.from_iterable(groups))))
+                self._times_answered += len(groups)
             now = time.monotonic()
             if write_back_at is not None and now >= write_back_at:
                 self._is_behind = False  # before it is looked what there is

@@ -83,7 +83,7 @@ async def test_a_power_loss_takes_back_nothing_of_these(
 
 
 async def test_a_commit_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the disk takes its time over an epoch, events are committed and answered."""
+    """While the disk takes its time over an epoch, events are committed; readers wait."""
     asked, go = threading.Event(), threading.Event()
 
     def slow(descriptor: int) -> None:
@@ -98,10 +98,15 @@ async def test_a_commit_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.Mo
             assert await asyncio.to_thread(asked.wait, DEADLINE_SECONDS)
             for seq in (1, 2, 3):
                 assert await store.append_events(KEY, 2, [row(seq)]) == seq
+            told = asyncio.create_task(store.get_session(KEY))
+            for _ in range(3):
+                await store.touch(KEY, CREATED)  # time enough for it to be read
             assert not second.done()
+            assert not told.done()
         finally:
             go.set()
         assert await second == 2
+        assert (await told).epoch == 2
 
 
 async def test_what_the_disk_does_not_keep_is_not_answered_as_kept(
