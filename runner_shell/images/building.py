@@ -66,6 +66,7 @@ def build(
         ConfigurationError: Something that is needed is missing or wrong.
         BuildFailed: A build failed.
     """
+    _check_builder(engine)
     tag = tag or project.version
     base_image = _base(project, engine, base_image, say)
     stands_on = base_image or default_base(project.containerfile(BASE.name).read_text())
@@ -187,6 +188,16 @@ def rows(image: ImageArchive) -> list[sizes.Row]:
                 if stream is not None:
                     ledgers[path] = stream.read().decode(errors="replace")
     return sizes.rows(files, ledgers)
+
+
+def _check_builder(engine: Engine) -> None:
+    command = engine.builder()
+    if command and subprocess.run(command, capture_output=True, check=False).returncode:
+        raise ConfigurationError(
+            f"{engine.program} cannot build images without its buildx plug-in: install that "
+            "(docker-buildx-plugin of Docker's packages, docker-buildx of a distribution's), or "
+            "name another engine with --engine"
+        )
 
 
 def _base(project: Project, engine: Engine, wanted: str, say: Say) -> str:

@@ -39,9 +39,13 @@ class Engine(NamedTuple):
     name: str
     program: str
 
+    def builder(self) -> list[str]:
+        """The command that fails where what builds is missing; empty if the engine itself does."""
+        return [self.program, "buildx", "version"] if self.name == "docker" else []
+
     def build(self, build: Build, how: Building) -> list[str]:
         """The command that builds an image."""
-        command = [self.program, "build", *self._reproducibly(build.epoch)]
+        command = [self.program, *self._reproducibly(build.epoch)]
         command += ["--file", str(build.containerfile), "--iidfile", str(build.iid_file)]
         if build.target:
             command += ["--target", build.target]
@@ -59,10 +63,14 @@ class Engine(NamedTuple):
 
     def _reproducibly(self, epoch: int) -> list[str]:
         if self.name == "docker":
+            # By its full name: `docker build` may be the older builder, which knows no secrets.
             # What BuildKit adds beside the image holds the time of the build.
-            return ["--build-arg", f"SOURCE_DATE_EPOCH={epoch}", "--provenance=false"]
+            return [
+                *("buildx", "build", "--load", "--provenance=false"),
+                *("--build-arg", f"SOURCE_DATE_EPOCH={epoch}"),
+            ]
         # Docker's format, because OCI's has no place for a health command.
-        return ["--format", "docker", "--layers", "--timestamp", str(epoch)]
+        return ["build", "--format", "docker", "--layers", "--timestamp", str(epoch)]
 
     def save(self, image: str, archive: Path) -> list[str]:
         """The command that writes an image to a file, as `archive` reads it."""

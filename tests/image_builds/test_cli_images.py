@@ -12,6 +12,14 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 
+DOCKER = """\
+#!/bin/sh
+echo "$@" >>"$NOTES"
+echo "docker: unknown command: docker $1" >&2
+exit 1
+"""
+"""Without plug-ins."""
+
 ENGINE = """\
 #!/bin/sh
 echo "$@" >>"$NOTES"
@@ -29,10 +37,14 @@ def tools(tmp_path: Path) -> Path:
     """A directory with a `podman` of ours; put it first on the PATH."""
     directory = tmp_path / "tools"
     directory.mkdir()
-    program = directory / "podman"
-    program.write_text(ENGINE)
-    program.chmod(0o755)
+    put(directory / "podman", ENGINE)
     return directory
+
+
+def put(program: Path, text: str) -> None:
+    """Write a program that can be run."""
+    program.write_text(text)
+    program.chmod(0o755)
 
 
 def images(
@@ -55,6 +67,16 @@ def test_no_engine_is_bad_configuration(launch: Launcher, tools: Path) -> None:
     code, _, err = images(launch, tools, "list", engine=False)
     assert code == 2
     assert "none of podman, buildah, docker is installed" in err
+
+
+def test_docker_without_its_builder_is_bad_configuration(launch: Launcher, tools: Path) -> None:
+    """What is missing and how to get it, with exit code 2, before anything is made or built."""
+    put(tools / "docker", DOCKER)
+    code, _, err = images(launch, tools, "build", "--engine", "docker")
+    assert code == 2
+    assert "cannot build images without its buildx plug-in: install that" in err
+    assert "unknown command" not in err
+    assert (launch.directory / "notes").read_text() == "buildx version\n"
 
 
 def test_an_unknown_image_is_bad_configuration(launch: Launcher, tools: Path) -> None:

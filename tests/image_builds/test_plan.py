@@ -82,8 +82,9 @@ def test_podman_and_buildah_date_every_file(name: str) -> None:
 
 
 def test_docker_is_told_the_time_by_an_argument() -> None:
-    """BuildKit has neither podman's options nor their names."""
+    """BuildKit, which is named, has neither podman's options nor their names."""
     said = command("docker", Building())
+    assert said[:3] == ["/usr/bin/docker", "buildx", "build"]
     assert "SOURCE_DATE_EPOCH=1700000000" in said
     assert not {"--timestamp", "--format", "--layers"} & set(said)
 
