@@ -70,10 +70,12 @@ test-mirror: setup ## The page on signing and mirroring images, with real regist
 
 # An image to build on; `debian` makes one from Debian's packages, `auto` does where none can be pulled.
 BASE ?= auto
+# podman, buildah or docker; the first of them that is installed unless one is named.
+ENGINE ?=
 
-images: setup ## Build the container images (BASE=an image, debian or auto)
+images: setup ## Build the container images (BASE=an image, debian or auto; ENGINE=)
 	@.ci/install_containers "$(BASE)"
-	$(BIN)/runner-shell images build --base-image "$(BASE)"
+	$(BIN)/runner-shell images build --engine "$(ENGINE)" --base-image "$(BASE)"
 
 test-images: images ## Build every image and run it: confined, killed, drained, resumed, cut off
 	$(BIN)/pytest tests/images

@@ -59,8 +59,8 @@ def build(directory: Path, tag: str) -> None:
     options = os.environ.get("IMAGES_BUILD_OPTIONS", "").split()
     certificates = os.environ.get("SSL_CERT_FILE")
     if certificates:
-        bundle = "/etc/ssl/certs/ca-certificates.crt"
-        options.append(f"--volume={certificates}:{bundle}:ro")
+        options.append(f"--secret=id=ca,src={certificates}")
+    options += ["--file", str(directory / "Containerfile")]  # docker looks for a Dockerfile
     call("build", *options, "--tag", tag, "--build-arg", f"VERSION={PROJECT.version}", directory)
 
 

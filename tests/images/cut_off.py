@@ -1,6 +1,7 @@
 """One session with everything in this process's network namespace: gateway, model, container.
 
-`python cut_off.py DIRECTORY IMAGE NAMESPACE` prints what came of it, as JSON.
+`python cut_off.py DIRECTORY IMAGE ALONE` prints what came of it, as JSON; ALONE is the container
+whose network namespace it is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from runner_shell_claude.testing import Reply, ScriptedModel, ToolUse  # noqa: E
 GRAPH = Path(__file__).parents[2] / "docs/examples/langgraph_image/graph.py"
 
 
-def main(directory: Path, image: str, namespace: str) -> None:
+def main(directory: Path, image: str, alone: str) -> None:
     """Run the session."""
     replies = [Reply("I look.", tools=[ToolUse("Bash", {"command": "ls"})]), Reply("Done.")]
     with ExitStack() as stack, launcher(directory) as launched, ScriptedModel(replies) as model:
@@ -31,7 +32,7 @@ def main(directory: Path, image: str, namespace: str) -> None:
         container = session.start(
             ours(image),
             given,
-            confinement=Confinement(network=f"ns:/run/netns/{namespace}"),
+            confinement=Confinement(network=f"container:{alone}"),
             files={"/app/graph.py": GRAPH},
         )
         code = container.wait()

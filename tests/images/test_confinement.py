@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from containers import IMAGES, ROOT, Session, code_of, ours
+from containers import IMAGES, ROOT, Session, code_of, engine, ours
 from real_processes import RUNNER_SHELL, script
 
 from runner_shell.images.checks import ARBITRARY_UID
@@ -45,7 +45,7 @@ print(json.dumps(dict(line.split(":", 1) for line in lines)))
 def test_every_image_passes_its_own_test() -> None:
     """`runner-shell images test`: configuration, sessions as two uids, a wrong setting."""
     done = subprocess.run(
-        [RUNNER_SHELL, "images", "test", "--project", ROOT],
+        [RUNNER_SHELL, "images", "test", "--engine", engine().program, "--project", ROOT],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
