@@ -7,13 +7,12 @@ package that nobody could be asked about never counts as one without vulnerabili
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from ..errors import ConfigurationError
+from ..tables import read_tables
 from .lock import LockedPackage
 
 NONE_KNOWN = 0
@@ -184,17 +183,7 @@ def ignored_from_toml(text: str, origin: str) -> tuple[Ignored, ...]:
     Raises:
         ConfigurationError: With every problem of every entry.
     """
-    try:
-        tables = tomllib.loads(text).get("ignored", [])
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{origin} is no TOML: {error}") from error
-    problems = [
-        f"{origin}, entry {number}: {problem}"
-        for number, table in enumerate(tables, 1)
-        for problem in _problems(table)
-    ]
-    if problems:
-        raise ConfigurationError(*problems)
+    tables = read_tables(text, "ignored", origin, "entry", _problems)
     return tuple(Ignored(**table) for table in tables)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, Protocol
 
 from ..errors import ConfigurationError
+from ..tables import Table, read_tables
 from .rule import Rule
 from .validation import check
 
@@ -41,19 +41,7 @@ def rules_from_toml(text: str, origin: str) -> tuple[Rule, ...]:
     Raises:
         ConfigurationError: With every problem of every rule.
     """
-    try:
-        tables = tomllib.loads(text).get("rule", [])
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{origin} is no TOML: {error}") from error
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise ConfigurationError(f"{origin}: write each rule as a table [[rule]]")
-    problems = [
-        f"{origin}, rule {number}: {problem}"
-        for number, table in enumerate(tables, 1)
-        for problem in _problems(table)
-    ]
-    if problems:
-        raise ConfigurationError(*problems)
+    tables = read_tables(text, "rule", origin, "rule", _problems)
     rules = tuple(_rule(table, origin) for table in tables)
     check(rules)
     return rules
@@ -87,7 +75,7 @@ def rules_from_entry_points(points: Iterable[EntryPoint]) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _problems(table: dict[str, Any]) -> list[str]:
+def _problems(table: Table) -> list[str]:
     unknown = sorted(table.keys() - _FIELDS)
     missing = sorted(_REQUIRED - table.keys())
     problems = [f"there is no field {name!r}" for name in unknown]
@@ -104,7 +92,7 @@ def _problems(table: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _rule(table: dict[str, Any], origin: str) -> Rule:
+def _rule(table: Table, origin: str) -> Rule:
     given: dict[str, Any] = {"vendor": "own", "source": origin, **table}
     given |= {name: tuple(given[name]) for name in _LISTS & given.keys()}
     return Rule(**given)

@@ -199,6 +199,8 @@ def test_every_mistake_in_the_list_is_told() -> None:
     )
     with pytest.raises(ConfigurationError, match="no TOML"):
         vulnerabilities.ignored_from_toml("=", "list")
+    with pytest.raises(ConfigurationError, match=r"each entry as a table \[\[ignored\]\]"):
+        vulnerabilities.ignored_from_toml('[ignored]\nid = "CVE-1"\n', "list")
 
 
 def test_this_project_s_list_is_valid() -> None:
