@@ -27,8 +27,6 @@ def document(
     framework: str = "",
     cli: str = "",
     python: str = "",
-    base_name: str = "",
-    base_digest: str = "",
 ) -> str:
     """The versions that matter when somebody asks what ran, as JSON.
 
@@ -41,8 +39,6 @@ def document(
         framework: Name of its framework's.
         cli: The bundled CLI's version.
         python: The Python's version.
-        base_name: The reference of the image that it is built from.
-        base_digest: That image's digest.
 
     Raises:
         KeyError: A distribution is not among those found.
@@ -54,13 +50,8 @@ def document(
         "framework": {"name": framework, "version": found[framework]} if framework else None,
         "cli": cli,
         "python": python,
-        "base": _known({"name": base_name, "digest": base_digest}),
     }
-    return json.dumps(_known(value), indent=2) + "\n"
-
-
-def _known(value: Mapping[str, object]) -> dict[str, object]:
-    return {key: item for key, item in value.items() if item}
+    return json.dumps({key: item for key, item in value.items() if item}, indent=2) + "\n"
 
 
 def _bundled_cli() -> str:
@@ -78,8 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("image", help="base, claude, langgraph, or another's name")
     parser.add_argument("--adapter", default="", help="the adapter's distribution")
     parser.add_argument("--framework", default="", help="its framework's distribution")
-    parser.add_argument("--base-name", default="", help="the image that it is built from")
-    parser.add_argument("--base-digest", default="", help="that image's digest")
     given = vars(parser.parse_args(arguments))
     names = filter(None, ("runner-shell", given["adapter"], given["framework"]))
     try:

@@ -16,7 +16,7 @@ FOUND = {"runner-shell": "0.1.0", "runner-shell-claude": "0.1.1", "claude-agent-
 
 
 def test_all_that_is_known() -> None:
-    """Shell, adapter, framework, CLI, Python and base each have their version."""
+    """Shell, adapter, framework, CLI and Python each have their version."""
     text = versions.document(
         "claude",
         FOUND,
@@ -24,8 +24,6 @@ def test_all_that_is_known() -> None:
         framework="claude-agent-sdk",
         cli="2.1.332",
         python="3.13.5",
-        base_name="python:3.13-slim",
-        base_digest="sha256:00",
     )
     assert json.loads(text) == {
         "image": "claude",
@@ -34,7 +32,6 @@ def test_all_that_is_known() -> None:
         "framework": {"name": "claude-agent-sdk", "version": "0.2.189"},
         "cli": "2.1.332",
         "python": "3.13.5",
-        "base": {"name": "python:3.13-slim", "digest": "sha256:00"},
     }
 
 
