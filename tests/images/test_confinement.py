@@ -84,6 +84,25 @@ def test_no_capability_is_held_or_can_be_gained(session: Session) -> None:
         assert code_of(ours(image), raising) == ""
 
 
+@pytest.mark.parametrize("uid", [10001, ARBITRARY_UID])
+def test_git_works_in_a_volume_that_is_root_s(tmp_path: Path, uid: int) -> None:
+    """A repository at its root and one below are the agent's; elsewhere git is as wary as ever."""
+    for name in ("workspace", "workspace/below", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o777)
+    code = """
+import subprocess
+for place in ("/workspace", "/workspace/below", "/elsewhere"):
+    subprocess.run(["git", "init", "--quiet", place], check=True)
+    done = subprocess.run(["git", "-C", place, "status"], capture_output=True, text=True)
+    print(place, done.returncode or "", "dubious ownership" in done.stderr)
+"""
+    volumes = [f"--volume={tmp_path / name}:/{name}" for name in ("workspace", "elsewhere")]
+    said = code_of(ours("base"), code, f"--user={uid}:0", *volumes)
+    places = ["/workspace  False", "/workspace/below  False", "/elsewhere 128 True"]
+    assert said.splitlines() == places
+
+
 def test_no_shell_is_needed_to_start(session: Session, tmp_path: Path) -> None:
     """Where every shell is another file, a session runs to its end."""
     nothing = tmp_path / "no-shell"
