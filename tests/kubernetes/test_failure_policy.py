@@ -17,7 +17,8 @@ CODES = {
     value for name, value in vars(outcomes).items() if name.isupper() and isinstance(value, int)
 }
 KILLED = 137
-LIFECYCLE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "lifecycle.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+LIFECYCLE = DOCS / "explanation" / "lifecycle.md"
 RULES = "spec/podFailurePolicy/rules"
 
 BREAKAGES: list[tuple[str, Any]] = [
@@ -94,6 +95,13 @@ def test_the_page_says_the_same() -> None:
     assert {int(code) for code, _ in rows} == CODES
     for code, again in rows:
         assert again.startswith("no") == (int(code) in outcomes.FINAL), (code, again)
+
+
+def test_the_page_on_containers_fails_a_job_at_the_same_codes() -> None:
+    """Who writes a Job of their own is told the codes of our manifests."""
+    page = " ".join((DOCS / "how-to" / "run-in-a-container.md").read_text().split())
+    [said] = re.findall(r"`FailJob` for ([\d, ]+ and \d+)", page)
+    assert {int(code) for code in re.findall(r"\d+", said)} == outcomes.FINAL - {outcomes.COMPLETED}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
