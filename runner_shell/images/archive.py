@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
@@ -40,11 +41,10 @@ class ImageArchive:
             raise ConfigurationError(
                 f"{self._path} cannot be read as a saved image: {error}"
             ) from error
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(self._archive)
             self._read()
-        except BaseException:
-            self._archive.close()
-            raise
+            stack.pop_all()  # read: it stays open until the block ends
         return self
 
     def __exit__(
