@@ -59,7 +59,8 @@ def plan(
     builds: list[Build] = []
     for image in images:
         if image == BASE:
-            given = {"BASE_IMAGE": base_image} if base_image else {}
+            given = {"SOURCE_DATE_EPOCH": str(project.epoch)}
+            given |= {"BASE_IMAGE": base_image} if base_image else {}
             builds += [_build(project, image, tag, labels, given, stage) for stage in (BUILD, "")]
         else:
             given = {

@@ -51,11 +51,18 @@ def test_every_build_comes_after_what_it_stands_on() -> None:
 
 def test_the_base_stands_on_what_was_asked_for() -> None:
     """`BASE_IMAGE` is given only where somebody chose one."""
-    assert planned("base")[1].arguments == {}
+    dated = {"SOURCE_DATE_EPOCH": "1700000000"}
+    assert planned("base")[1].arguments == dated
     assert [one.arguments for one in planned("base", base_image="mine:1")] == [
-        {"BASE_IMAGE": "mine:1"},
-        {"BASE_IMAGE": "mine:1"},
+        {"BASE_IMAGE": "mine:1", **dated},
+        {"BASE_IMAGE": "mine:1", **dated},
     ]
+
+
+def test_no_layer_of_another_time_is_taken() -> None:
+    """The time is an argument of the base's first stage, before its commands: caches heed that."""
+    stage = (ROOT / "images/base/Containerfile").read_text().partition(" AS system\n")[2]
+    assert "\nARG SOURCE_DATE_EPOCH\n" in stage.partition("\nRUN ")[0]
 
 
 def test_an_unknown_image_is_named_with_those_that_there_are() -> None:
