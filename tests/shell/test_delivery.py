@@ -18,12 +18,13 @@ class NotingJournal(MemoryJournal):
 
     Attributes:
         kept: The last event that a flush has written.
+        idle: How many flushes had nothing to write.
         breaks: Whether reading an event back fails.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.kept = self.told = 0
+        self.kept = self.told = self.idle = 0
         self.breaks = False
 
     def append(self, seq: int, encoded: bytes, event: Event | UnknownEvent, turn: str) -> None:
@@ -31,6 +32,7 @@ class NotingJournal(MemoryJournal):
         super().append(seq, encoded, event, turn)
 
     def flush(self) -> None:
+        self.idle += self.kept == self.told
         self.kept = self.told
 
     def read(self, seq: int) -> bytes:
@@ -71,6 +73,15 @@ async def test_nothing_is_on_its_way_before_it_is_kept() -> None:
         assert (await run.end()).exit_code == 0
     assert gateway.received > 10
     assert gateway.early == []
+
+
+async def test_what_crosses_is_delivered_once() -> None:
+    """Nothing is looked for again, at the next turn of the loop, that went with the crossing."""
+    journal = NotingJournal()
+    work = [action for n in range(20) for action in ({"say": f"<{n}>"}, {"delay": 0.05})]
+    async with running(FakeGateway(), script(*work), journal=journal) as run:
+        assert (await run.end()).exit_code == 0
+    assert journal.idle < 20
 
 
 async def test_a_journal_that_cannot_be_read_ends_the_session() -> None:
