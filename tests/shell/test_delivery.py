@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import pytest
 from fake_gateway import FakeGateway, running, script
 
+from runner_shell import Adapter, Ending, Turn, events
 from runner_shell.errors import JournalBroken
 from runner_shell.journal import MemoryJournal
 from runner_shell.protocol.events import Event, UnknownEvent
+from runner_shell.shell.crossing import LINGER_SECONDS
+from runner_shell.shell.delivery import Delivery
 from runner_shell.transport.memory import MemorySocket
 from runner_shell.transport.socket import PromptSocket
+
+DROPS = 20
 
 
 class NotingJournal(MemoryJournal):
@@ -18,13 +25,12 @@ class NotingJournal(MemoryJournal):
 
     Attributes:
         kept: The last event that a flush has written.
-        idle: How many flushes had nothing to write.
         breaks: Whether reading an event back fails.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.kept = self.told = self.idle = 0
+        self.kept = self.told = 0
         self.breaks = False
 
     def append(self, seq: int, encoded: bytes, event: Event | UnknownEvent, turn: str) -> None:
@@ -32,7 +38,6 @@ class NotingJournal(MemoryJournal):
         super().append(seq, encoded, event, turn)
 
     def flush(self) -> None:
-        self.idle += self.kept == self.told
         self.kept = self.told
 
     def read(self, seq: int) -> bytes:
@@ -75,13 +80,37 @@ async def test_nothing_is_on_its_way_before_it_is_kept() -> None:
     assert gateway.early == []
 
 
-async def test_what_crosses_is_delivered_once() -> None:
-    """Nothing is looked for again, at the next turn of the loop, that went with the crossing."""
+class Dripping(Adapter):
+    """Emits one delta after another, with time between them to be on its way alone."""
+
+    name = "dripping"
+
+    async def turn(self, turn: Turn) -> Ending:
+        turn.emit(events.MessageStarted(id="m"))
+        turn.emit(events.BlockStarted(message="m", index=0))
+        for _ in range(DROPS):
+            await turn.emit(events.BlockDelta(message="m", index=0, text="word "))
+            await asyncio.sleep(2 * LINGER_SECONDS)
+        turn.emit(events.BlockFinished(message="m", index=0))
+        turn.emit(events.MessageFinished(id="m"))
+        return Ending("completed")
+
+
+async def test_what_crosses_is_delivered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the next turn of the loop nothing is looked for that went with the crossing."""
+    delivered: list[int] = []
+    deliver = Delivery.deliver
+
+    def noting(delivery: Delivery) -> None:
+        delivered.append(journal.told)
+        deliver(delivery)
+
+    monkeypatch.setattr(Delivery, "deliver", noting)
     journal = NotingJournal()
-    work = [action for n in range(20) for action in ({"say": f"<{n}>"}, {"delay": 0.05})]
-    async with running(FakeGateway(), script(*work), journal=journal) as run:
+    gateway = FakeGateway()
+    async with running(gateway, "go", make=lambda: Dripping(()), journal=journal) as run:
         assert (await run.end()).exit_code == 0
-    assert journal.idle < 20
+    assert len(delivered) - len(set(delivered)) < DROPS
 
 
 async def test_a_journal_that_cannot_be_read_ends_the_session() -> None:
