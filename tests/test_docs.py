@@ -22,7 +22,7 @@ DOCUMENTS = sorted(
         *(ROOT / "images").rglob("*.md"),
     )
 )
-PACKAGES = sorted(path.parent for path in ROOT.glob("runner_shell/*/__init__.py"))
+PACKAGES = sorted(path.parent for path in ROOT.glob("runner_shell/*/**/__init__.py"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 TEST = re.compile(r"`((?:tests|adapters)/[\w/.-]+\.py)::(\w+)`")
 
@@ -78,11 +78,13 @@ def test_the_readme_s_make_targets_exist() -> None:
     assert {target for target in named if f"\n{target}:" not in makefile} == set()
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_package_s_docstring_names_its_rooms(package: Path) -> None:
-    """Who opens a folder is told what each file in it is for."""
+    """Who opens a folder is told what each file and folder in it is for."""
     said = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
-    rooms = {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
+    files = (path.stem for path in package.glob("*.py"))
+    folders = (path.parent.name for path in package.glob("*/__init__.py"))
+    rooms = {name for name in (*files, *folders) if not name.startswith("__")}
     assert {room for room in rooms if f"`{room}`" not in said} == set()
 
 

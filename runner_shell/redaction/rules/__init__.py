@@ -1,7 +1,9 @@
 """The rules that come with the package; each says where its format is from, and how sure that is.
 
-Each module holds one tuple `RULES`. A new rule needs a source, an example that it matches and,
-where something harmless looks alike, a counter-example; the tests try every split of each.
+`models`, `code_hosts`, `clouds`, `services`, `operations`, smaller `platforms`, and what is no one
+vendor's, `general`, hold one tuple `RULES` each. A new rule needs a source, an example that it
+matches, its value from `samples`, and, where something harmless looks alike, a counter-example;
+the tests try every split of each.
 """
 
 from __future__ import annotations

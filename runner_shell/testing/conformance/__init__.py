@@ -16,8 +16,8 @@ joined to a gateway in memory. A scenario that is None has no tests: they are ta
 subclass, so that pytest neither collects nor skips them.
 
 Rooms: `suite` (every promise, one test each), `playing` (a session and what a scenario does in
-it), `stored`, `declared` and `leftovers` (what is judged: events, the class, what still runs),
-`findings` (what is said of it).
+it), `probe` (watches the adapter from inside), `stored`, `declared` and `leftovers` (what is
+judged: events, the class, what still runs), `findings` (what is said of it).
 """
 
 from ..order import Finding, check_order
