@@ -1,18 +1,11 @@
 """What a runner dials: a library, and a server for development.
 
-Rooms:
+Here lies what others import, in the rooms what it is made of:
 
-* `core`: everything a gateway does, without a web framework; it joins `access` with `tokens` (who
-  may do what) and `quotas` (how much of it), `directory` (sessions by their ids) with
-  `information` (what is told of them), `commands` with `submission`, `runners`, `live_sessions`
-  with `live`, and `retention`; `errors` is what it says no to
-* a connected runner: `connection`, with `home` (what it has around it), `welcome`, `feed` (its
-  commands), `basket` and `intake` (what it brings, committed together), `rounds` (one timer for
-  all), `errands` (short tasks), `line` (what it is spoken over)
-* a listener: `follower` (stored events, then live ones), `subscription` (its queue)
-* what is kept: `store` is the seam; the embedded one is `sqlite`, over `committer` (one thread,
-  one transaction), `disk` (what must wait for it), `database`, `history`, `derived` and `schema`
-* over HTTP and WebSocket, with the extra `gateway`: `rest` is the one table of endpoints, `app`
-  serves them, `server` runs it; `incoming`, `sse`, `websocket`, `direct`, `guard` and `problems`
-  are its parts, `openapi` and `reference` are made from the table; `logs`
+* `core`: everything a gateway does, without a web framework; it joins what lies in `sessions`, and
+  below that in `runner` (the side of one that is connected), with `tokens` and `access` (who may do
+  what) and `quotas` (how much of it); `errors` is what it says no to, `logs` where its lines go
+* `store`: the seam to what is kept; `sqlite` is the store that comes along, made of `embedded`
+* with the extra `gateway`: `app` serves HTTP and WebSocket by what lies in `web`, `server` runs it,
+  and `direct` has uvicorn hand frames over without the layers between
 """

@@ -23,7 +23,6 @@ from starlette.websockets import WebSocket
 
 from ..errors import ConfigurationError
 from ..protocol.frames import SUBPROTOCOL
-from . import incoming, openapi, rest
 from .core import GatewayCore
 from .errors import (
     DrainingError,
@@ -32,16 +31,17 @@ from .errors import (
     SessionExistsError,
     UnknownSessionError,
 )
-from .guard import LOOPBACK_HOSTS, HostGuard
-from .incoming import MAX_BODY_BYTES
-from .line import LINE
-from .problems import HttpRefusal, answer, deny
 from .quotas import Quotas
-from .rest import Endpoint, NewSession, NewToken
-from .sse import EventStream
+from .runner.line import LINE
 from .store import Store
 from .tokens import Authenticator, Principal, Role, StoreAuthenticator
-from .websocket import WebSocketSocket
+from .web import incoming, openapi, rest
+from .web.guard import LOOPBACK_HOSTS, HostGuard
+from .web.incoming import MAX_BODY_BYTES
+from .web.problems import HttpRefusal, answer, deny
+from .web.rest import Endpoint, NewSession, NewToken
+from .web.sse import EventStream
+from .web.websocket import WebSocketSocket
 
 __all__ = ["MAX_BODY_BYTES", "Gateway"]
 

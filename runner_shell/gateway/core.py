@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from ..link.gateway import GatewayLimits
 from ..protocol.events import JSON
 from ..transport.socket import Socket
-from . import submission
 from .access import MAX_PAGE, demand, page_size, request_cursor
-from .commands import Commands
-from .directory import Directory
 from .errors import DrainingError, GatewayError, SessionDeletedError, UnknownSessionError
-from .follower import Follower
-from .information import (
+from .quotas import Quotas
+from .runner.line import Line, Receiver, SocketLine
+from .sessions import submission
+from .sessions.commands import Commands
+from .sessions.directory import Directory
+from .sessions.follower import Follower
+from .sessions.information import (
     CommandInfo,
     CommandPage,
     RequestInfo,
@@ -27,15 +29,13 @@ from .information import (
     request_info,
     rfc3339,
 )
-from .line import Line, Receiver, SocketLine
-from .live import LiveSession
-from .live_sessions import LiveSessions
-from .quotas import Quotas
-from .retention import Retention
-from .runners import Runners, close_code
+from .sessions.live import LiveSession
+from .sessions.live_sessions import LiveSessions
+from .sessions.retention import Retention
+from .sessions.runners import Runners, close_code
+from .sessions.submission import MAX_COMMAND_BYTES
+from .sessions.subscription import Subscription
 from .store import CommandReceipt, EventPage, SessionKey, Store
-from .submission import MAX_COMMAND_BYTES
-from .subscription import Subscription
 from .tokens import Action, Principal, Role, action_of, issue
 
 __all__ = ["MAX_COMMAND_BYTES", "MAX_PAGE", "GatewayCore", "SessionInfo", "Status"]

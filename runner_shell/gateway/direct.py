@@ -16,8 +16,8 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from .line import LINE, Receiver
-from .websocket import CLOSE_SECONDS, cut_reason
+from .runner.line import LINE, Receiver
+from .web.websocket import CLOSE_SECONDS, cut_reason
 
 if TYPE_CHECKING:
     from websockets.http11 import Request

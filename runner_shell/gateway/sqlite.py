@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from ..errors import ConfigurationError, TransportClosed
 from ..protocol.events import JSON
-from .committer import Committer
-from .database import Database
+from .embedded.committer import Committer
+from .embedded.database import Database
 from .errors import StoreError
 from .store import (
     Append,

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from runner_shell.gateway.connection import RunnerConnection
 from runner_shell.gateway.errors import (
     DrainingError,
     StoreError,
 )
+from runner_shell.gateway.runner.connection import RunnerConnection
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import SessionKey, SessionRecord
 from runner_shell.link import gateway as link
@@ -123,7 +123,7 @@ async def test_what_the_gateway_does_not_read_is_no_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A runner that has brought as much as the gateway holds is read from later, and not let go."""
-    monkeypatch.setattr("runner_shell.gateway.basket.MAX_BYTES", 1)
+    monkeypatch.setattr("runner_shell.gateway.runner.basket.MAX_BYTES", 1)
     store = HeldStore()
     limits = GatewayLimits(heartbeat_seconds=0.05)
     async with bench(store, limits=limits, clock=SteadyClock()) as gateway:

@@ -183,7 +183,7 @@ async def test_a_slow_listener_is_cut_off_and_a_follower_catches_up() -> None:
 
 async def test_a_follower_who_was_cut_off_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on from the store where its queue ran over."""
-    monkeypatch.setattr("runner_shell.gateway.subscription.MAX_EVENTS", 1)
+    monkeypatch.setattr("runner_shell.gateway.sessions.subscription.MAX_EVENTS", 1)
     async with bench() as gateway:
         runner = gateway.dial()
         await runner.greet()

@@ -14,7 +14,7 @@ from websockets.uri import parse_uri
 
 from runner_shell.gateway import direct
 from runner_shell.gateway.core import GatewayCore
-from runner_shell.gateway.websocket import WebSocketSocket
+from runner_shell.gateway.web.websocket import WebSocketSocket
 from runner_shell.protocol.frames import CloseCode
 
 from .site import V1, Site, hear, hear_close, site
@@ -105,11 +105,11 @@ async def test_frames_that_overtake_the_welcome_wait_for_it() -> None:
 @pytest.mark.usefixtures("way")
 async def test_a_runner_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands are read from the store no faster than it takes them, and then no more."""
-    monkeypatch.setattr("runner_shell.gateway.connection.SEND_SECONDS", 0.3)
-    monkeypatch.setattr("runner_shell.gateway.line.SEND_SECONDS", 0.3)
-    monkeypatch.setattr("runner_shell.gateway.feed.COMMANDS_PER_READ", 2)
+    monkeypatch.setattr("runner_shell.gateway.runner.connection.SEND_SECONDS", 0.3)
+    monkeypatch.setattr("runner_shell.gateway.runner.line.SEND_SECONDS", 0.3)
+    monkeypatch.setattr("runner_shell.gateway.runner.feed.COMMANDS_PER_READ", 2)
     monkeypatch.setattr("runner_shell.gateway.direct.CLOSE_SECONDS", 0.3)
-    monkeypatch.setattr("runner_shell.gateway.websocket.CLOSE_SECONDS", 0.3)
+    monkeypatch.setattr("runner_shell.gateway.web.websocket.CLOSE_SECONDS", 0.3)
     async with site() as gateway:
         token = await gateway.create()
         for number in range(200):

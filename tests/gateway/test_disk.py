@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runner_shell.gateway import disk
-from runner_shell.gateway.database import Database
+from runner_shell.gateway.embedded import disk
+from runner_shell.gateway.embedded.database import Database
 from runner_shell.gateway.errors import StoreError
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import SessionKey
@@ -131,7 +131,7 @@ async def test_commits_are_not_held_up_by_writing_back(
 ) -> None:
     """No commit writes the log back, however long it is, or waits for who does."""
     asked, go = threading.Event(), threading.Event()
-    monkeypatch.setattr("runner_shell.gateway.disk.WRITE_BACK_SECONDS", 0.0)
+    monkeypatch.setattr("runner_shell.gateway.embedded.disk.WRITE_BACK_SECONDS", 0.0)
     write_back = disk.write_back
 
     def slow(sql: sqlite3.Connection) -> int:
@@ -157,7 +157,7 @@ async def test_what_is_committed_is_written_back_before_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has to ask: the file alone, without its log, comes to have the last event."""
-    monkeypatch.setattr("runner_shell.gateway.disk.WRITE_BACK_SECONDS", 0.001)
+    monkeypatch.setattr("runner_shell.gateway.embedded.disk.WRITE_BACK_SECONDS", 0.001)
     path, copy = tmp_path / "gateway.db", tmp_path / "copy.db"
     query = "SELECT last_event FROM heads"
     async with asyncio.timeout(DEADLINE_SECONDS), SqliteStore(path) as store:
@@ -214,8 +214,8 @@ async def test_the_log_begins_anew_though_commits_never_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where each writing back is overtaken by another commit: it does not grow for ever."""
-    monkeypatch.setattr("runner_shell.gateway.disk.WRITE_BACK_SECONDS", 0.0)
-    monkeypatch.setattr("runner_shell.gateway.disk.LOG_PAGES", 50)
+    monkeypatch.setattr("runner_shell.gateway.embedded.disk.WRITE_BACK_SECONDS", 0.0)
+    monkeypatch.setattr("runner_shell.gateway.embedded.disk.LOG_PAGES", 50)
     path, seq = tmp_path / "gateway.db", 0
     async with SqliteStore(path) as store:
         await _session(store)

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from runner_shell.errors import ConfigurationError
-from runner_shell.gateway import live
 from runner_shell.gateway.app import Gateway
 from runner_shell.gateway.core import GatewayCore
+from runner_shell.gateway.runner.welcome import Admission
 from runner_shell.gateway.server import serve
+from runner_shell.gateway.sessions import live
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import (
     DEFAULT_TENANT,
@@ -24,7 +25,6 @@ from runner_shell.gateway.store import (
     SessionKey,
 )
 from runner_shell.gateway.tokens import Role, issue
-from runner_shell.gateway.welcome import Admission
 from runner_shell.link.gateway import GatewayLimits, GatewayLink
 from runner_shell.testing.gateway_conformance import RULES, Finding, check_gateway
 

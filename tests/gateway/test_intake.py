@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import pytest
 
-from runner_shell.gateway.errands import Errands
 from runner_shell.gateway.errors import StoreError
-from runner_shell.gateway.intake import Intake
+from runner_shell.gateway.runner.errands import Errands
+from runner_shell.gateway.runner.intake import Intake
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import Append, EventRow, Outcome, SessionKey
 from runner_shell.gateway.tokens import Principal, Role
@@ -124,7 +124,7 @@ async def test_only_who_is_not_alone_waits_for_others(monkeypatch: pytest.Monkey
         errands = Errands()
         intake = Intake(store, errands)
         one, other = await _bringers(store, 2)
-        monkeypatch.setattr("runner_shell.gateway.intake.GATHER_SECONDS", 3600.0)
+        monkeypatch.setattr("runner_shell.gateway.runner.intake.GATHER_SECONDS", 3600.0)
         monkeypatch.setattr(asyncio, "sleep", gather)
         for seq in range(1, 4):
             one.rows = [row(seq)]
@@ -146,7 +146,7 @@ async def test_only_who_is_not_alone_waits_for_others(monkeypatch: pytest.Monkey
 
 async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes beyond waits for the next one; nothing is left behind."""
-    monkeypatch.setattr("runner_shell.gateway.intake.BATCH_BYTES", len(row(1).data) * 10)
+    monkeypatch.setattr("runner_shell.gateway.runner.intake.BATCH_BYTES", len(row(1).data) * 10)
     async with CountingStore() as store:
         errands = Errands()
         intake = Intake(store, errands)

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner_shell.gateway.errors import TooSlowError
-from runner_shell.gateway.follower import Follower
-from runner_shell.gateway.live import LiveSession
 from runner_shell.gateway.quotas import Quotas, Tally
+from runner_shell.gateway.sessions.follower import Follower
+from runner_shell.gateway.sessions.live import LiveSession
+from runner_shell.gateway.sessions.subscription import Subscription
 from runner_shell.gateway.sqlite import SqliteStore
-from runner_shell.gateway.sse import KEEP_ALIVE, EventStream, ending, messages
 from runner_shell.gateway.store import EventPage, EventRow
-from runner_shell.gateway.subscription import Subscription
+from runner_shell.gateway.web.sse import KEEP_ALIVE, EventStream, ending, messages
 
 from .site import Site, hear, site
 from .support import DEADLINE_SECONDS, KEY, event, events_frame, hello, row
@@ -278,7 +278,7 @@ def test_any_interleaving_has_no_gap_and_no_repeat(
             assert found == wanted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runner_shell.gateway.follower.PAGE_EVENTS", page)
+        patch.setattr("runner_shell.gateway.sessions.follower.PAGE_EVENTS", page)
         asyncio.run(play())
 
 

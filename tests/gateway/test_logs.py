@@ -14,7 +14,7 @@ from runner_shell.gateway.logs import Log
 from .site import hear, site
 from .support import hello
 
-NAME = "runner_shell.gateway.connection"
+NAME = "runner_shell.gateway.runner.connection"
 
 
 @pytest.fixture(autouse=True)

@@ -23,14 +23,14 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from runner_shell.gateway import openapi
 from runner_shell.gateway.app import Gateway
 from runner_shell.gateway.core import GatewayCore
-from runner_shell.gateway.rest import Endpoint, http_endpoints
 from runner_shell.gateway.server import serve
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import DEFAULT_TENANT
 from runner_shell.gateway.tokens import Role, issue
+from runner_shell.gateway.web import openapi
+from runner_shell.gateway.web.rest import Endpoint, http_endpoints
 
 EXAMPLES = 15
 """For each endpoint; `--hypothesis-seed` makes a run again."""

@@ -7,9 +7,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runner_shell.gateway import openapi
 from runner_shell.gateway.quotas import Quotas
 from runner_shell.gateway.tokens import Role
+from runner_shell.gateway.web import openapi
 from runner_shell.protocol.frames import CloseCode
 
 from .site import Site, hear, hear_close, site

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from runner_shell.gateway.app import Gateway
-from runner_shell.gateway.reference import endpoint_mark
-from runner_shell.gateway.rest import ENDPOINTS, Endpoint, http_endpoints, names_session
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import SessionKey
 from runner_shell.gateway.tokens import Role, issue
+from runner_shell.gateway.web.reference import endpoint_mark
+from runner_shell.gateway.web.rest import ENDPOINTS, Endpoint, http_endpoints, names_session
 from runner_shell.protocol.catalogue import COMMANDS
 
 TENANT = "tenant"

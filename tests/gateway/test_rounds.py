@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from runner_shell.gateway.rounds import SLOT_SECONDS, Rounds
+from runner_shell.gateway.runner.rounds import SLOT_SECONDS, Rounds
 
 from .support import DEADLINE_SECONDS
 

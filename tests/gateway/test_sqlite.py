@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner_shell.errors import ConfigurationError, TransportClosed
-from runner_shell.gateway.database import Database
+from runner_shell.gateway.embedded.database import Database
 from runner_shell.gateway.errors import NumberGapError, StaleEpochError, StoreError
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.gateway.store import Append, EventRow, SessionKey
@@ -64,7 +64,7 @@ async def test_only_the_next_number_is_taken() -> None:
 
 async def test_a_page_of_large_events_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is bounded in bytes, and still never empty before the end."""
-    monkeypatch.setattr("runner_shell.gateway.history.PAGE_BYTES", 100)
+    monkeypatch.setattr("runner_shell.gateway.embedded.history.PAGE_BYTES", 100)
     async with SqliteStore(":memory:") as store:
         epoch = await _session(store)
         await store.append_events(KEY, epoch, [row(1, message="x" * 200), row(2)])
@@ -145,7 +145,7 @@ def test_a_page_of_a_rare_type_looks_no_further_than_it_may(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However long the history is, and the pages after it still find what there is."""
-    monkeypatch.setattr("runner_shell.gateway.history.SCAN_ROWS", 50)
+    monkeypatch.setattr("runner_shell.gateway.embedded.history.SCAN_ROWS", 50)
     connection = sqlite3.connect(":memory:", isolation_level=None)
     database = Database(connection)
     database.prepare()

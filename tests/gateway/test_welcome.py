@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner_shell.gateway.errors import InvalidInputError
-from runner_shell.gateway.welcome import Admission, fitting
+from runner_shell.gateway.runner.welcome import Admission, fitting
 from runner_shell.link.gateway import GatewayLink
 from runner_shell.protocol.frames import MAX_FRAME_BYTES, CloseCode
 
