@@ -12,13 +12,13 @@ from .samples import hexadecimal, lower, mixed
 _URL_WORD = r"[A-Za-z0-9_-]"
 
 _TABLE: tuple[tuple[str, str, tuple[str, ...], int, Evidence, str], ...] = (
-    ("vercel-token", "Vercel", ("vcp_", "vck_", "vca_", "vcr_", "vci_"), 32, "unconfirmed",
+    ("vercel-token", "Vercel", ("vcp_", "vck_", "vca_", "vcr_", "vci_"), 32, "observed",
      "https://vercel.com/changelog/new-token-formats-and-secret-scanning"),
     ("together-key", "Together AI", ("tgp_v1_",), 40, "observed",
      "https://docs.together.ai/docs/quickstart"),
     ("wandb-key", "Weights & Biases", ("wandb_v1_",), 40, "observed",
      "https://docs.wandb.ai/support/models/articles/why-does-my-api-key-fail-with-must-be-40-characters"),
-    ("llama-cloud-key", "LlamaCloud", ("llx-",), 40, "unconfirmed",
+    ("llama-cloud-key", "LlamaCloud", ("llx-",), 40, "observed",
      "https://developers.llamaindex.ai/python/cloud/api_key/"),
     ("deno-token", "Deno Deploy", ("ddo_", "ddp_"), 36, "vendor",
      "https://docs.deno.com/subhosting/api/authentication"),
@@ -26,7 +26,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...], int, Evidence, str], ...] = (
      "https://developers.cloudflare.com/fundamentals/api/get-started/token-formats"),
     ("gemini-key", "Google", ("AQ.Ab",), 40, "observed",
      "https://ai.google.dev/gemini-api/docs/api-key"),
-    ("apify-token", "Apify", ("apify_api_",), 32, "unconfirmed",
+    ("apify-token", "Apify", ("apify_api_",), 32, "observed",
      "https://docs.apify.com/platform/integrations/api"),
     ("polar-token", "Polar", ("polar_oat_", "polar_pat_", "polar_at_", "polar_rt_"), 32, "observed",
      "https://github.com/polarsource/polar/blob/main/server/polar/kit/crypto.py"),
@@ -34,7 +34,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...], int, Evidence, str], ...] = (
      "https://www.mailersend.com/help/managing-api-tokens"),
     ("xendit-key", "Xendit", ("xnd_production_", "xnd_development_"), 32, "observed",
      "https://docs.xendit.co/api-integration/api-keys/"),
-    ("runpod-key", "Runpod", ("rpa_",), 40, "unconfirmed",
+    ("runpod-key", "Runpod", ("rpa_",), 40, "observed",
      "https://docs.runpod.io/get-started/api-keys"),
     ("nylas-key", "Nylas", ("nyk_",), 40, "observed",
      "https://developer.nylas.com/docs/v3/auth/nylas-app-credentials/"),
