@@ -172,11 +172,11 @@ RULES = (
         name="alibaba-access-key-id",
         vendor="Alibaba Cloud",
         anchors=("LTAI",),
-        then=r"[A-Za-z0-9]{16,20}",
+        then=r"[A-Za-z0-9]{12,20}",  # 12 in older ones
         closed=True,
         source="https://www.alibabacloud.com/help/en/ram/user-guide/create-an-accesskey-pair",
-        evidence="unconfirmed",
-        examples=(f"LTAI{mixed(20)}",),
+        evidence="observed",
+        examples=(f"LTAI{mixed(20)}", f"LTAI{mixed(12)}"),
         counter_examples=("LTAI", f"LTAI{mixed(30)}"),
     ),
     Rule(

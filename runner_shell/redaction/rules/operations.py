@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..rule import Rule
-from .samples import hexadecimal, mixed, upper
+from .samples import hexadecimal, lower, mixed, upper
 
 _WORD = r"[A-Za-z0-9]"
 _URL_WORD = r"[A-Za-z0-9_-]"
@@ -25,11 +25,11 @@ RULES = (
         name="terraform-token",
         vendor="HCP Terraform",
         anchors=("atlasv1.",),
-        then=r"[A-Za-z0-9_=-]{60}",
+        then=r"[A-Za-z0-9_=-]{40}",
         before="",
         run=r"[A-Za-z0-9_=-]",
-        source="https://developer.hashicorp.com/terraform/cloud-docs/users-teams-organizations/api-tokens",
-        evidence="unconfirmed",
+        source="https://developer.hashicorp.com/terraform/cloud-docs/api-docs/user-tokens",
+        evidence="vendor",
         examples=(f"{mixed(14)}.atlasv1.{mixed(67)}",),
         counter_examples=("x.atlasv1.y",),
     ),
@@ -70,10 +70,10 @@ RULES = (
         name="onepassword-token",
         vendor="1Password",
         anchors=("ops_eyJ",),
-        then=r"[A-Za-z0-9_-]{50}",
-        run=r"[A-Za-z0-9_=-]",
-        source="https://developer.1password.com/docs/service-accounts/",
-        evidence="unconfirmed",
+        then=r"[A-Za-z0-9+/_-]{50}",
+        run=r"[A-Za-z0-9+/_=-]",
+        source="https://developer.1password.com/docs/service-accounts/security/",
+        evidence="vendor",
         examples=(f"ops_eyJ{mixed(400)}",),
         counter_examples=("ops_eyJ...",),
     ),
@@ -146,12 +146,12 @@ RULES = (
     Rule(
         name="posthog-key",
         vendor="PostHog",
-        anchors=("phx_", "phs_"),
+        anchors=("phx_", "phs_", "pha_", "phr_"),
         then=r"[A-Za-z0-9]{40}",
         run=_WORD,
-        source="https://posthog.com/docs/api",
-        evidence="unconfirmed",
-        examples=(f"phx_{mixed(43)}",),
+        source="https://github.com/PostHog/posthog/blob/master/posthog/models/utils.py",
+        evidence="observed",
+        examples=(f"phx_{mixed(47)}", f"pha_{mixed(43)}"),
         counter_examples=("phx_router",),
     ),
     Rule(
@@ -178,11 +178,14 @@ RULES = (
         name="snyk-token",
         vendor="Snyk",
         anchors=("snyk_uat.", "snyk_sat."),
-        then=r"[0-9a-f]{8}\.[A-Za-z0-9_-]{20}",
+        then=r"[a-z0-9]{8}\.[A-Za-z0-9_-]{20}",
         run=r"[A-Za-z0-9_.-]",
         source="https://docs.snyk.io/snyk-api/authentication-for-api",
-        evidence="unconfirmed",
-        examples=(f"snyk_uat.{hexadecimal(8)}.{mixed(200)}",),
+        evidence="observed",
+        examples=(
+            f"snyk_uat.{hexadecimal(8)}.{mixed(200)}",
+            f"snyk_sat.{lower(8)}.{mixed(40)}.{mixed(43)}",
+        ),
         counter_examples=("snyk_uat.token",),
     ),
 )

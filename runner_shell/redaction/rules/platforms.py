@@ -106,10 +106,14 @@ RULES = (
         name="harness-token",
         vendor="Harness",
         anchors=("pat.", "sat."),
-        then=r"[A-Za-z0-9_-]{22}\.[0-9a-f]{24}\.[A-Za-z0-9]{20}",
+        # The account comes first; the vendor's older tokens name none.
+        then=r"(?:[A-Za-z0-9_-]{8,32}\.)?[0-9a-f]{24}\.[A-Za-z0-9]{20}",
         source="https://developer.harness.io/harness-platform/use-harness-platform/automation/api/add-and-manage-api-keys",
-        evidence="unconfirmed",
-        examples=(f"pat.{mixed(22)}.{hexadecimal(24)}.{mixed(20)}",),
+        evidence="observed",
+        examples=(
+            f"pat.{mixed(22)}.{hexadecimal(24)}.{mixed(20)}",
+            f"sat.{hexadecimal(24)}.{mixed(20)}",
+        ),
         counter_examples=("pat.example", "sat.nav"),
     ),
     Rule(
