@@ -119,12 +119,16 @@ RULES = (
     Rule(
         name="sourcegraph-token",
         vendor="Sourcegraph",
-        anchors=("sgp_",),
-        then=r"(?:[0-9a-f]{16}_|local_)?[0-9a-f]{40}",
+        anchors=("sgp_", "sgph_"),
+        then=r"(?:[A-Za-z0-9]{1,32}_)?[0-9A-Fa-f]{40}",
         closed=True,
         source="https://github.com/sourcegraph/sourcegraph-public-snapshot/blob/main/internal/accesstoken/personal_access_token.go",
         evidence="observed",
-        examples=(f"sgp_{hexadecimal(40)}", f"sgp_{hexadecimal(16)}_{hexadecimal(40)}"),
+        examples=(
+            f"sgp_{hexadecimal(40)}",
+            f"sgp_{hexadecimal(16)}_{hexadecimal(40)}",
+            f"sgph_local_{hexadecimal(40).upper()}",
+        ),
         counter_examples=("sgp_local",),
     ),
     Rule(

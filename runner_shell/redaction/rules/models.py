@@ -122,12 +122,12 @@ RULES = (
     Rule(
         name="cerebras-key",
         vendor="Cerebras",
-        anchors=("csk-",),
-        then=r"[a-z0-9]{40}",
-        run=r"[a-z0-9]",
-        source="https://inference-docs.cerebras.ai/quickstart",
+        anchors=("csk-", "csk_"),
+        then=r"[A-Za-z0-9]{40}",
+        run=_WORD,
+        source="https://github.com/Cerebras/vscode-cerebras-chat/blob/main/src/provider.ts",
         evidence="observed",
-        examples=(f"csk-{hexadecimal(48)}",),
+        examples=(f"csk-{hexadecimal(48)}", f"csk_{mixed(48)}"),
         counter_examples=("csk-cipher",),
     ),
     Rule(

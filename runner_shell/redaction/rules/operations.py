@@ -36,12 +36,12 @@ RULES = (
     Rule(
         name="doppler-token",
         vendor="Doppler",
-        anchors=("dp.pt.", "dp.st.", "dp.ct.", "dp.sa.", "dp.scim.", "dp.audit."),
+        anchors=("dp.pt.", "dp.st.", "dp.ct.", "dp.sa.", "dp.said.", "dp.scim.", "dp.audit."),
         then=r"(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40}",
         run=_WORD,
-        source="https://docs.doppler.com/docs/service-tokens",
-        evidence="observed",
-        examples=(f"dp.pt.{mixed(43)}", f"dp.st.dev.{mixed(43)}"),
+        source="https://docs.doppler.com/reference/auth-token-formats",
+        evidence="vendor",
+        examples=(f"dp.pt.{mixed(43)}", f"dp.st.dev.{mixed(43)}", f"dp.said.{mixed(40)}"),
         counter_examples=("dp.pt.x", "dp.st.dev"),
     ),
     Rule(
