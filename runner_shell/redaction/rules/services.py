@@ -134,13 +134,20 @@ RULES = (
     Rule(
         name="slack-webhook",
         vendor="Slack",
-        anchors=("hooks.slack.com/services/", "hooks.slack.com/workflows/"),
+        anchors=(
+            "hooks.slack.com/services/",
+            "hooks.slack.com/workflows/",
+            "hooks.slack.com/triggers/",
+        ),
         then=r"[A-Za-z0-9]{8}",
         run=r"[A-Za-z0-9/]",
         before="",
         source="https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
         evidence="observed",
-        examples=(f"https://hooks.slack.com/services/T{upper(10)}/B{upper(10)}/{mixed(24)}",),
+        examples=(
+            f"https://hooks.slack.com/services/T{upper(10)}/B{upper(10)}/{mixed(24)}",
+            f"https://hooks.slack.com/triggers/T{upper(10)}/{digits(13)}/{hexadecimal(32)}",
+        ),
         counter_examples=("https://hooks.slack.com/services/...",),
     ),
     Rule(
