@@ -28,7 +28,7 @@ check: setup ## Format, lint, strict types, import contracts, generated files up
 	$(BIN)/lint-imports
 	$(BIN)/python -m runner_shell.protocol.reference --check docs/reference
 	$(BIN)/python -m runner_shell.link.diagram --check docs/reference
-	$(BIN)/python -m runner_shell.shell.reference --check docs/reference
+	$(BIN)/python -m runner_shell.shell.configuration.reference --check docs/reference
 	$(BIN)/python -m runner_shell.gateway.web.reference --check docs/reference
 	$(BIN)/python -m docs.site.api --check docs/reference
 	$(BIN)/python -m docs.site.command_line --check docs/reference
@@ -41,7 +41,7 @@ format: setup ## Format and mend what can be mended
 docs-reference: setup ## Write docs/reference anew from the tables in the code
 	$(BIN)/python -m runner_shell.protocol.reference docs/reference
 	$(BIN)/python -m runner_shell.link.diagram docs/reference
-	$(BIN)/python -m runner_shell.shell.reference docs/reference
+	$(BIN)/python -m runner_shell.shell.configuration.reference docs/reference
 	$(BIN)/python -m runner_shell.gateway.web.reference docs/reference
 	$(BIN)/python -m docs.site.api docs/reference
 	$(BIN)/python -m docs.site.command_line docs/reference

@@ -139,7 +139,7 @@ def check_gateway_at(place: Place, *, json_lines: bool) -> int:
     import asyncio
     from importlib import import_module
 
-    from ..shell.environment import read_token
+    from ..shell.configuration.environment import read_token
 
     try:
         suite: Any = import_module("runner_shell.testing.gateway_conformance")

@@ -22,7 +22,7 @@ from msgspec import Struct
 from ..errors import ConfigurationError
 from ..protocol.events import JSON
 from ..shell import process as processes
-from ..shell.environment import TAKEN
+from ..shell.configuration.environment import TAKEN
 from ..testing.check import Checked, check_adapter, result_of
 from ..testing.order import Finding
 from .logs import log_to_stderr

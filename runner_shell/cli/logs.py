@@ -6,8 +6,8 @@ import os
 
 from ..redaction import Redactor, SecretRegistry
 from ..redaction.sources import environment_secrets
-from ..shell import logs
-from ..shell.safeguard import Safeguard
+from ..shell.outbound import logs
+from ..shell.outbound.safeguard import Safeguard
 
 
 def log_to_stderr(*, debug: bool) -> None:

@@ -16,7 +16,7 @@ from ..errors import (
     RunnerError,
     TransportBroken,
 )
-from ..shell.environment import Settings, read_given, read_token
+from ..shell.configuration.environment import Settings, read_given, read_token
 from .options import in_options
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import ConfigurationError
 from ..shell import process as processes
-from ..shell.environment import TAKEN, Settings, examine, read_token
+from ..shell.configuration.environment import TAKEN, Settings, examine, read_token
 from ..shell.process import Connection, Process
 from .options import OPTIONS, in_options
 
@@ -105,7 +105,7 @@ async def _embedded_stage(process: Process, options: RunOptions) -> AsyncIterato
     from ..gateway.sqlite import SqliteStore
     from ..gateway.store import DEFAULT_TENANT
     from ..gateway.tokens import Principal, Role
-    from ..shell.logs import configure_structlog
+    from ..shell.outbound.logs import configure_structlog
     from ..transport.memory import memory_pair
 
     configure_structlog()  # the gateway's lines go where the shell's own do

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from ..errors import ConfigurationError, NotSupported, Refused, RunnerError, TransportBroken
-from ..shell.environment import TAKEN, VARIABLES, Settings, Variable, not_honoured, read_token
+from ..shell.configuration.environment import (
+    TAKEN,
+    VARIABLES,
+    Settings,
+    Variable,
+    not_honoured,
+    read_token,
+)
 from ..shell.process import Process
 
 if TYPE_CHECKING:

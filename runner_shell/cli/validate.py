@@ -10,8 +10,8 @@ import typer
 
 from ..redaction import Redactor
 from ..shell import process as processes
-from ..shell.environment import Settings, examine
-from ..shell.known_secrets import KnownSecrets
+from ..shell.configuration.environment import Settings, examine
+from ..shell.configuration.known_secrets import KnownSecrets
 from .logs import log_to_stderr
 from .options import OPTIONS, named
 from .screen import DIM, GREEN, RED, YELLOW, Screen, Span

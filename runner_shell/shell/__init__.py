@@ -1,19 +1,13 @@
 """The shell: hosts one adapter in one runner, from start to exit code.
 
-Rooms, in the order of a process's life:
+Here is a session's life; folders hold what it stands on.
 
-* around a runner: `process`, `guardian` (with `bond`, the runner's end of it, and `tree`, the end
-  of its descendants), `hygiene` (secrets leave the environment), `signals`, `termination_log`,
-  `linux`
-* what it is told: `environment` and `settings`, `mounted` (files), `known_secrets`
-* its life: `runner` joins the rest; `opening`, `working` and `closing` are the beginning, the
-  turns and the end, `agenda` and `stopping` what is to be run and the order to end, `restart`
-  what the dead are owed, `outcome` how it ends
-* a turn: `turns`, `requests` (questions), `commands`, `injection` (a message for the turn that
-  runs)
-* what comes in: `reception`; the adapter's thread: `host`, `crossing`, `joining`
-* the one way out: `outlet`, with `ledger` (what is open), `safeguard` and `streams` (redaction),
-  `merging` (under pressure); `delivery` keeps and sends it; `logs` is the way of everything else
-
-`reference` writes the page of the environment.
+* The process: `process` starts it, `signals` reach it, `outcome` is how it ends.
+* The session: `runner` joins the rest, as its `settings` say; `opening`, `working` and `closing`
+  are the beginning, the turns and the end; `agenda` and `stopping` what is to be run and the order
+  to end; `restart` what the dead are owed.
+* A turn: `turns`, `requests` (questions), `reception` (what comes in), `commands`, `injection` (a
+  message for the turn that runs).
+* The folders: `guard` (around a runner), `configuration` (what it is told), `thread` (the
+  adapter's), `outbound` (the one way out).
 """

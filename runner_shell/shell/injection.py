@@ -24,7 +24,7 @@ from ..protocol.events import (
     MessageStarted,
     Warning_,
 )
-from .host import Cancelled
+from .thread.host import Cancelled
 
 if TYPE_CHECKING:
     from .runner import Runner

@@ -21,13 +21,13 @@ from ..journal.recovered import KnownRequest
 from ..link.effects import Welcomed
 from ..protocol.events import JSON, Error, Gap, RequestOpened, SessionStarted, Warning_
 from . import outcome as outcomes
-from .host import Asked, FromAdapter
 from .outcome import Verdict
 from .restart import Policy
+from .thread.host import Asked, FromAdapter
 
 if TYPE_CHECKING:  # imported where they are made, while the socket waits
     from ..adapter.session import Session
-    from .known_secrets import OwnRules
+    from .configuration.known_secrets import OwnRules
     from .runner import Runner
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from ..control.location import socket_path, state_directory
 from ..errors import ConfigurationError, Refused, TransportBroken
-from . import bond, guardian, hygiene
-from .environment import (
+from .configuration.environment import (
     TAKEN,
     Settings,
     examine,
@@ -22,7 +21,8 @@ from .environment import (
     read_given,
     read_token,
 )
-from .tree import INSTANCE_VARIABLE
+from .guard import bond, guardian, hygiene
+from .guard.tree import INSTANCE_VARIABLE
 
 TYPE_CHECKING = False  # typing's own costs the start path milliseconds
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from ..redaction import SecretRegistry
     from ..transport.driver import Dial
     from ..transport.socket import PromptSocket
-    from .known_secrets import OwnRules
+    from .configuration.known_secrets import OwnRules
+    from .outbound.safeguard import Safeguard
     from .runner import RunnerSettings
-    from .safeguard import Safeguard
 
     Stage = Callable[["Process"], AbstractAsyncContextManager["Connection"]]
 
@@ -131,9 +131,9 @@ def refuse(error: ConfigurationError, environment: Mapping[str, str]) -> NoRetur
     A problem may repeat what was set, or what a plug-in raised: secrets are replaced.
     """
     from ..redaction import Redactor
-    from .known_secrets import KnownSecrets
+    from .configuration.known_secrets import KnownSecrets
+    from .outbound.safeguard import Safeguard
     from .outcome import BAD_CONFIGURATION, Termination, write_termination_log
-    from .safeguard import Safeguard
 
     known = KnownSecrets(read_given(environment)[0], environment)
     redact = Safeguard(Redactor(known.registry)).text
@@ -211,11 +211,11 @@ async def _run_session(process: Process, stage: Stage) -> int:
 
     from ..control.server import StatusServer
     from ..redaction import Redactor
-    from .known_secrets import KnownSecrets
-    from .logs import log_to_stderr, say_uncaught_errors
+    from .configuration.known_secrets import KnownSecrets
+    from .outbound.logs import log_to_stderr, say_uncaught_errors
+    from .outbound.safeguard import Safeguard
     from .outcome import EXIT_CODES, write_termination_log
     from .runner import Runner
-    from .safeguard import Safeguard
     from .signals import Signals
 
     known = KnownSecrets(process.settings, process.environment)
@@ -284,7 +284,7 @@ def _arm_last_resort(settings: Settings) -> None:
 
 def _find_rules(process: Process) -> OwnRules:
     """The rules; for log lines they count from here on. Runs in the adapter's thread."""
-    from .known_secrets import find_rules
+    from .configuration.known_secrets import find_rules
 
     rules = find_rules(process.settings)
     process.guard.redactor = rules.redactor(process.registry)
@@ -327,7 +327,7 @@ def _make_adapter(process: Process) -> Adapter:
     import gc
 
     from ..adapter.discovery import load
-    from .logs import configure_structlog
+    from .outbound.logs import configure_structlog
 
     gc.freeze()  # what the start made stays for good: it is never looked through again
     gc.enable()

@@ -24,10 +24,10 @@ from ..protocol.commands import Command, ReservedCommand, SecretAdd, SessionStop
 from ..protocol.events import SessionSaved, Warning_
 from . import outcome as outcomes
 from .commands import stopped_by
-from .host import Asked, Emitted, FromAdapter, Saved, Withdrawn, Woken
-from .joining import DeltaRun
-from .known_secrets import warning_of
+from .configuration.known_secrets import warning_of
 from .outcome import Verdict
+from .thread.host import Asked, Emitted, FromAdapter, Saved, Withdrawn, Woken
+from .thread.joining import DeltaRun
 from .turns import Work
 
 if TYPE_CHECKING:

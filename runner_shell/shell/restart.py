@@ -31,8 +31,8 @@ from ..protocol.commands import (
 )
 from ..protocol.events import Outcome, SessionFinished, TurnFinished
 from . import outcome as outcomes
+from .outbound.outlet import Outlet
 from .outcome import Verdict, goes_on
-from .outlet import Outlet
 from .turns import Work
 
 if TYPE_CHECKING:

@@ -31,22 +31,22 @@ from ..transport.driver import Dial
 from .agenda import Agenda
 from .closing import Closing
 from .commands import CommandDesk
-from .crossing import Pressure
-from .delivery import Delivery
-from .host import AdapterHost
 from .opening import Opening
+from .outbound.delivery import Delivery
+from .outbound.outlet import Outlet, Tap
+from .outbound.safeguard import Safeguard
 from .outcome import Termination, Verdict
-from .outlet import Outlet, Tap
 from .reception import Reception
 from .restart import Restart
-from .safeguard import Safeguard
 from .settings import RunnerSettings
 from .stopping import Stopping
+from .thread.crossing import Pressure
+from .thread.host import AdapterHost
 from .turns import Turns
 from .working import Working
 
 if TYPE_CHECKING:  # imported where it is made, while the socket waits
-    from .known_secrets import OwnRules
+    from .configuration.known_secrets import OwnRules
     from .requests import RequestBook
 
 __all__ = ["Runner", "RunnerSettings"]

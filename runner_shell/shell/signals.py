@@ -13,8 +13,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Self
 
-from . import bond, tree
 from . import outcome as outcomes
+from .guard import bond, tree
 from .outcome import Verdict
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from ..adapter.turn import Turn
 from ..errors import AgentFailed, ConfigurationError
 from ..journal import CutTurn
 from ..protocol.events import Error, Outcome, TurnCause, TurnFinished, TurnStarted
-from .crossing import Pressure
-from .host import AdapterHost, Cancelled
+from .outbound.outlet import Outlet
 from .outcome import Verdict, goes_on
-from .outlet import Outlet
+from .thread.crossing import Pressure
+from .thread.host import AdapterHost, Cancelled
 
 if TYPE_CHECKING:
     from .requests import RequestBook

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from runner_shell.shell.environment import examine
+from runner_shell.shell.configuration.environment import examine
 from runner_shell.shell.process import (
     Connection,
     Process,

@@ -12,8 +12,8 @@ import pytest
 from real_processes import Launcher, RealGateway, eventually
 
 import runner_shell
-from runner_shell.shell import environment
 from runner_shell.shell import outcome as outcomes
+from runner_shell.shell.configuration import environment
 from runner_shell.testing.hosting import host
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

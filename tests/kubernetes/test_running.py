@@ -12,7 +12,7 @@ from rendered_manifests import ROOT, container, one, render
 from test_session_pod import variables
 
 from runner_shell.errors import ConfigurationError
-from runner_shell.shell.hygiene import private_directory
+from runner_shell.shell.guard.hygiene import private_directory
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's identity")
 USER, GROUP, VOLUME_GROUP = 10001, 0, 10001

@@ -14,9 +14,9 @@ from runner_shell_langgraph.settings import LangGraphSettings
 
 from runner_shell import AdapterSettings, __version__
 from runner_shell.control.client import ANSWER_SECONDS
-from runner_shell.shell import environment
+from runner_shell.shell.configuration import environment
+from runner_shell.shell.guard.tree import ENDING_SECONDS
 from runner_shell.shell.signals import LAST_RESORT_SECONDS
-from runner_shell.shell.tree import ENDING_SECONDS
 
 ADAPTERS: dict[str, type[AdapterSettings]] = {
     "claude": ClaudeSettings,

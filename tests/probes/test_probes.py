@@ -26,7 +26,7 @@ TOKEN = "BOT_TOKEN"
 # own files may be out of reach.
 RUNNER = """
 import ctypes, json, os, subprocess, sys
-from runner_shell.shell import bond, guardian, hygiene, linux
+from runner_shell.shell.guard import bond, guardian, hygiene, linux
 
 attack, measures, arguments = json.loads(sys.argv[1])
 if os.geteuid() == 0:
@@ -157,7 +157,7 @@ def reachable() -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's identity")
 def test_state_directory_of_another_user(reachable: Path) -> None:
     """Another user reads nothing in a state directory, whatever its files' own modes are."""
-    from runner_shell.shell.hygiene import private_directory
+    from runner_shell.shell.guard.hygiene import private_directory
 
     state = reachable / "state"
     state.mkdir()

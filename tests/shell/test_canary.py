@@ -25,9 +25,9 @@ from runner_shell.control.client import ask
 from runner_shell.protocol.catalogue import EVENTS
 from runner_shell.protocol.frames import SUBPROTOCOL, CloseCode
 from runner_shell.redaction import Redactor, SecretRegistry
-from runner_shell.shell.environment import examine
+from runner_shell.shell.configuration.environment import examine
+from runner_shell.shell.outbound.safeguard import Safeguard
 from runner_shell.shell.process import Process, _own_fault
-from runner_shell.shell.safeguard import Safeguard
 
 CANARY = 'c4nary"Ž/+\\s3cret<&>Q9z'
 LEARNT = "learnt-" + CANARY[::-1]

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from runner_shell.shell import crossing as crossing_module
-from runner_shell.shell.crossing import BURST, BURST_SECONDS, REST_EVERY, Crossing, Pressure
+from runner_shell.shell.thread import crossing as crossing_module
+from runner_shell.shell.thread.crossing import BURST, BURST_SECONDS, REST_EVERY, Crossing, Pressure
 
 
 async def test_what_is_put_is_taken_in_order_over_many_bursts() -> None:

@@ -12,8 +12,8 @@ from runner_shell import Adapter, Ending, Turn, events
 from runner_shell.errors import JournalBroken
 from runner_shell.journal import MemoryJournal
 from runner_shell.protocol.events import Event, UnknownEvent
-from runner_shell.shell.crossing import LINGER_SECONDS
-from runner_shell.shell.delivery import Delivery
+from runner_shell.shell.outbound.delivery import Delivery
+from runner_shell.shell.thread.crossing import LINGER_SECONDS
 from runner_shell.transport.memory import MemorySocket
 from runner_shell.transport.socket import PromptSocket
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from runner_shell.errors import ConfigurationError
-from runner_shell.shell.environment import OWN_SECRETS, TAKEN, examine, read_given, read_token
+from runner_shell.shell.configuration.environment import (
+    OWN_SECRETS,
+    TAKEN,
+    examine,
+    read_given,
+    read_token,
+)
 
 SECRET = "rs_s3cret-that-nobody-shows"
 

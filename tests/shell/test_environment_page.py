@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner_shell.protocol import generated
-from runner_shell.shell import reference
-from runner_shell.shell.environment import NOT_HONOURED, VARIABLES
+from runner_shell.shell.configuration import reference
+from runner_shell.shell.configuration.environment import NOT_HONOURED, VARIABLES
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 

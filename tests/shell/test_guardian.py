@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 PREAMBLE = """
 import json, os, re, signal, subprocess, sys, time
 from pathlib import Path
-from runner_shell.shell import bond, guardian, linux, tree
+from runner_shell.shell.guard import bond, guardian, linux, tree
 
 def note(name, text):
     with open(name, "a") as file:
@@ -367,7 +367,7 @@ def test_a_fork_of_the_runner_is_no_runner(scene: Scene) -> None:
 def test_unguarded_process_can_call_the_runners_side() -> None:
     """Without a guardian the runner's side does nothing and says so."""
     script = (
-        "from runner_shell.shell import bond, tree\n"
+        "from runner_shell.shell.guard import bond, tree\n"
         "bond.mark_orderly(); bond.arm_deadline(1); print(bond.orphaned(), tree._victims(None))"
     )
     done = subprocess.run(
@@ -427,7 +427,7 @@ def test_guardian_imports_little() -> None:
     """The guardian is loaded before anything heavy, and loads nothing heavy itself."""
     script = (
         "import sys, runner_shell; before = set(sys.modules)\n"
-        "from runner_shell.shell import guardian\n"
+        "from runner_shell.shell.guard import guardian\n"
         "heavy = {'asyncio', 'ctypes', 'dataclasses', 'json', 'threading', 'typing'}\n"
         "print(heavy & (set(sys.modules) - before))"
     )

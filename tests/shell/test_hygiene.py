@@ -14,14 +14,14 @@ import pytest
 from real_processes import DEADLINE_SECONDS
 
 from runner_shell.errors import ConfigurationError
-from runner_shell.shell.hygiene import private_directory, take_secrets
+from runner_shell.shell.guard.hygiene import private_directory, take_secrets
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses /proc")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's identity")
 
 TAKE = """
 import os, sys
-from runner_shell.shell.hygiene import take_secrets
+from runner_shell.shell.guard.hygiene import take_secrets
 taken = take_secrets(os.environ, ["BOT_TOKEN", "NOT_SET", "EMPTY_TOKEN"])
 print(sorted(taken.items()), "BOT_TOKEN" in os.environ, flush=True)
 sys.stdin.read()
@@ -103,7 +103,7 @@ def test_secrets_are_taken_from_any_mapping() -> None:
 
 DROP = """
 import ctypes, os, subprocess, sys
-from runner_shell.shell import hygiene, linux
+from runner_shell.shell.guard import hygiene, linux
 if os.geteuid() == 0:  # nothing is closed to root
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
     linux.prctl(linux.PR_SET_DUMPABLE, 1)  # as a program that this user starts is

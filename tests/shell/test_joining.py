@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runner_shell.protocol.codec import decode_payload, encode_payload
 from runner_shell.protocol.events import BlockDelta, Log, ToolOutput, UnknownEvent
-from runner_shell.shell.joining import JOINED_BYTES, DeltaRun
+from runner_shell.shell.thread.joining import JOINED_BYTES, DeltaRun
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
     ['"', "\\", '\\"', '","text":"', '"}', "\n", "\x00", "é\u2028"]

@@ -11,10 +11,10 @@ from real_processes import Launcher
 
 from runner_shell.errors import ConfigurationError
 from runner_shell.redaction import Redactor
-from runner_shell.shell import known_secrets
-from runner_shell.shell.environment import examine
-from runner_shell.shell.known_secrets import WEAK, KnownSecrets, find_rules
-from runner_shell.shell.mounted import MAX_FILE_BYTES, MountedSecrets
+from runner_shell.shell.configuration import known_secrets
+from runner_shell.shell.configuration.environment import examine
+from runner_shell.shell.configuration.known_secrets import WEAK, KnownSecrets, find_rules
+from runner_shell.shell.configuration.mounted import MAX_FILE_BYTES, MountedSecrets
 from runner_shell.testing.adapters import ScriptedAdapter
 from runner_shell.testing.hosting import host
 

@@ -24,7 +24,7 @@ from runner_shell.protocol.events import (
     ToolOutput,
     ToolStarted,
 )
-from runner_shell.shell.ledger import AnyEvent, Ledger
+from runner_shell.shell.outbound.ledger import AnyEvent, Ledger
 from runner_shell.testing.conformance import check_order
 
 ids = st.sampled_from(["a", "b"])

@@ -12,7 +12,7 @@ from plugin import install
 from real_processes import Launcher
 
 from runner_shell.redaction import Redactor, SecretRegistry
-from runner_shell.shell.logs import _Lines
+from runner_shell.shell.outbound.logs import _Lines
 
 SECRET = 'p"ass\\word-ä'
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner_shell.protocol.events import BlockDelta, ToolOutput
-from runner_shell.shell.merging import MERGED_CHARACTERS, Delta, Merger
+from runner_shell.shell.outbound.merging import MERGED_CHARACTERS, Delta, Merger
 
 text = st.text(max_size=5) | st.just("x" * MERGED_CHARACTERS)
 deltas: st.SearchStrategy[Delta] = st.one_of(

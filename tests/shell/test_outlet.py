@@ -27,9 +27,9 @@ from runner_shell.protocol.events import (
     TurnStarted,
 )
 from runner_shell.redaction import Redactor, SecretRegistry
-from runner_shell.shell.outlet import Outlet
-from runner_shell.shell.safeguard import Safeguard
-from runner_shell.shell.streams import Later, never
+from runner_shell.shell.outbound.outlet import Outlet
+from runner_shell.shell.outbound.safeguard import Safeguard
+from runner_shell.shell.outbound.streams import Later, never
 from runner_shell.testing.conformance import check_order, check_valid
 
 SECRET = "abcabcab"

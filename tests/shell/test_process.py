@@ -452,7 +452,7 @@ def test_a_fault_of_the_shell_itself(tmp_path: Path) -> None:
     """What nobody foresaw exits with 70, is told without secrets, and is in the termination log."""
     code = textwrap.dedent(
         """
-        from runner_shell.shell.environment import examine
+        from runner_shell.shell.configuration.environment import examine
         from runner_shell.shell.process import Process, run, take_environment
         import os
 

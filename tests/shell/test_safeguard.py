@@ -34,7 +34,7 @@ from runner_shell.protocol.events import (
     UsageUpdated,
 )
 from runner_shell.redaction import RedactingStream, Redactor
-from runner_shell.shell.safeguard import WITHHELD
+from runner_shell.shell.outbound.safeguard import WITHHELD
 from runner_shell.testing.conformance import check_order, check_valid
 
 RAW = "not-for-anyone"

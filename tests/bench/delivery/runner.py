@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-import runner_shell.shell.known_secrets as known_secrets
+import runner_shell.shell.configuration.known_secrets as known_secrets
 import runner_shell.shell.runner as shell
 from runner_shell.protocol.events import JSON
 from runner_shell.redaction import RedactingStream, Redactor

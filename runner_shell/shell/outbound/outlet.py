@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from ..errors import RemoteProtocolError
-from ..journal import Journal
-from ..journal.recovery import add
-from ..link.runner import RunnerLink
-from ..protocol import codec
-from ..protocol.events import (
+from ...errors import RemoteProtocolError
+from ...journal import Journal
+from ...journal.recovery import add
+from ...link.runner import RunnerLink
+from ...protocol import codec
+from ...protocol.events import (
     BlockDelta,
     BlockFinished,
     CommandDone,

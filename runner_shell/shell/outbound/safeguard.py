@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple, get_origin
 import msgspec
 from msgspec.structs import replace
 
-from ..protocol import codec
-from ..protocol.events import JSON, BlockDelta, BlockFinished, BlockStarted, Error
-from ..redaction import RedactingStream, Redactor
+from ...protocol import codec
+from ...protocol.events import JSON, BlockDelta, BlockFinished, BlockStarted, Error
+from ...redaction import RedactingStream, Redactor
 from .ledger import AnyEvent
 
 WITHHELD = "[REDACTED:WITHHELD]"

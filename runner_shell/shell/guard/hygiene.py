@@ -12,7 +12,7 @@ import os
 import stat
 
 from runner_shell.errors import ConfigurationError
-from runner_shell.shell.linux import PR_SET_DUMPABLE, on_linux, prctl
+from runner_shell.shell.guard.linux import PR_SET_DUMPABLE, on_linux, prctl
 
 TYPE_CHECKING = False  # typing's own costs the start path milliseconds
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ..protocol.events import BlockDelta, ToolOutput
+from ...protocol.events import BlockDelta, ToolOutput
 
 MERGED_CHARACTERS = 32 * 1024
 """What a merged delta holds at most, but for its last piece: it still fits a frame."""

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from ..adapter.contract import Adapter, Ending, UserMessage
-from ..protocol.commands import Command, ReservedCommand
-from ..protocol.events import JSON
-from ..redaction import SecretRegistry
+from ...adapter.contract import Adapter, Ending, UserMessage
+from ...protocol.commands import Command, ReservedCommand
+from ...protocol.events import JSON
+from ...redaction import SecretRegistry
+from ..configuration.known_secrets import warning_of
 from .crossing import Crossing, Pressure
 from .joining import LINGERS
-from .known_secrets import warning_of
 
 if TYPE_CHECKING:
-    from ..adapter.session import Answer, Request
-    from ..adapter.turn import Turn
+    from ...adapter.session import Answer, Request
+    from ...adapter.turn import Turn
 
 
 FLOOD = 64 * 1024

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 
 SESSION_ID_LENGTH = 128
 MIN_JOURNAL_BYTES = 1024 * 1024

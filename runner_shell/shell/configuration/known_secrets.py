@@ -6,9 +6,9 @@ looked for while the socket waits.
 
 from __future__ import annotations
 
-from ..errors import ConfigurationError
-from ..redaction import Redactor, SecretRegistry
-from ..redaction.sources import environment_secrets
+from ...errors import ConfigurationError
+from ...redaction import Redactor, SecretRegistry
+from ...redaction.sources import environment_secrets
 from .environment import OWN_SECRETS, Settings, read_token
 from .mounted import WATCH_SECONDS, MountedSecrets
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Mapping
 
-    from ..redaction import Admission, Rule
+    from ...redaction import Admission, Rule
 
 WEAK = "secret_not_redacted_everywhere"
 """Code of the warning that a value is too short or too ordinary."""
@@ -126,8 +126,8 @@ def find_rules(settings: Settings) -> OwnRules:
     """
     from importlib.metadata import entry_points
 
-    from ..redaction.rules import DEFAULT_RULES
-    from ..redaction.teams import GROUP, rules_from_entry_points, rules_from_toml
+    from ...redaction.rules import DEFAULT_RULES
+    from ...redaction.teams import GROUP, rules_from_entry_points, rules_from_toml
 
     own = rules_from_entry_points(entry_points(group=GROUP))
     path = settings.redaction_rules

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from ..journal.recovery import add
-from ..protocol.events import (
+from ...journal.recovery import add
+from ...protocol.events import (
     BlockDelta,
     BlockFinished,
     BlockStarted,

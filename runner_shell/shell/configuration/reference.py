@@ -1,6 +1,6 @@
 """Writes the reference page of the environment from the table that reads it.
 
-`python -m runner_shell.shell.reference [--check] FOLDER`.
+`python -m runner_shell.shell.configuration.reference [--check] FOLDER`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..protocol import generated
+from ...protocol import generated
 from .environment import NOT_HONOURED, TAKEN, VARIABLES, Settings, Variable
 
 PAGE_FILE = "environment.md"

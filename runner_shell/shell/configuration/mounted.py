@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..redaction.sources import file_secrets
+from ...redaction.sources import file_secrets
 
 TYPE_CHECKING = False  # typing's own costs the start path milliseconds
 if TYPE_CHECKING:

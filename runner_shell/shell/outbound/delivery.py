@@ -12,14 +12,14 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..errors import JournalBroken, RemoteProtocolError
-from ..journal import Journal
-from ..link.effects import RunnerEffect
-from ..link.runner import RunnerLink
-from ..transport.driver import Dial, LinkDriver
-from . import outcome as outcomes
-from .outcome import Verdict
-from .stopping import Stopping
+from ...errors import JournalBroken, RemoteProtocolError
+from ...journal import Journal
+from ...link.effects import RunnerEffect
+from ...link.runner import RunnerLink
+from ...transport.driver import Dial, LinkDriver
+from .. import outcome as outcomes
+from ..outcome import Verdict
+from ..stopping import Stopping
 
 
 class Delivery:

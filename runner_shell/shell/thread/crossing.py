@@ -14,7 +14,7 @@ from os import sched_yield
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from ..adapter.turn import Done
+from ...adapter.turn import Done
 
 T = TypeVar("T")
 
