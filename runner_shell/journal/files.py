@@ -13,7 +13,7 @@ from .segments import HEAD_BYTES, Scan, scan
 
 SUFFIX = ".segment"
 
-SYNC_SECONDS = 0.02
+SYNC_SECONDS = 0.05
 """How often the disk is asked to keep what was written: what a lost node can cost at most."""
 
 RESERVE_BYTES = 256 * 1024

@@ -151,8 +151,8 @@ class Reception:
     def rest(self) -> None:
         """The adapter has nothing more to say for now."""
         self._let_run_out()
-        self._runner.delivery.deliver()
         self.feel_pressure()
+        self._runner.delivery.deliver()  # last: until then nobody is asked to deliver what is said
 
     def _count(self, payload: bytes) -> None:
         self._link.progress += 1

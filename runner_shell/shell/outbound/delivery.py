@@ -60,18 +60,14 @@ class Delivery:
         self._stop = stop
         self._complain = complain
         self._settled = asyncio.Event()
-        self._due: asyncio.Handle | None = None
         self._is_over = False
 
     def kick(self) -> None:
         """Something was said: keep it, and send it, before the loop waits again."""
-        self._due = self._loop.call_soon(self.deliver)
+        self._loop.call_soon(self.deliver)
 
     def deliver(self) -> None:
         """Keep what was said, then send it; what broke of the journal ends the session."""
-        if self._due is not None:
-            self._due.cancel()  # nothing is left for it
-            self._due = None
         try:
             self._flush()
             self.driver.kick()

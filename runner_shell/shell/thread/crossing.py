@@ -48,7 +48,7 @@ class Crossing(Generic[T]):
 
     Attributes:
         things: What waits. Its length is quick to ask, from any thread; put by `put` only.
-        is_taking: Whether `take` is being called, and `taken` will be.
+        is_taking: Whether `take` or `taken` is being called.
     """
 
     def __init__(
@@ -129,8 +129,10 @@ class Crossing(Generic[T]):
             self._loop.call_later(LINGER_SECONDS, self._look)
 
     def _took(self) -> None:
-        self.is_taking = False
-        self._taken()
+        try:
+            self._taken()
+        finally:
+            self.is_taking = False
 
     def _look(self) -> None:
         # Reset before taking, as above.
