@@ -67,6 +67,10 @@ class Bringer:
         self.outcomes.append(error)
 
 
+def broken_deposit() -> Append | None:
+    raise LookupError("a fault of ours")
+
+
 async def _bringers(store: SqliteStore, count: int) -> list[Bringer]:
     keys = [SessionKey("t", f"s{number}") for number in range(count)]
     for key in keys:
@@ -110,6 +114,20 @@ async def test_the_first_is_handed_over_before_anything_else_is_done() -> None:
         assert begun == [1]
         await errands.done()
         assert one.outcomes == [1]
+
+
+async def test_whose_deposit_fails_holds_nobody_up() -> None:
+    """It is told, and what others bring is committed as before."""
+    async with CountingStore() as store:
+        errands = Errands()
+        intake = Intake(store, errands)
+        broken, other = await _bringers(store, 2)
+        broken.deposit = broken_deposit  # type: ignore[method-assign]
+        with pytest.raises(LookupError):
+            intake.expect(broken)
+        intake.expect(other)
+        await errands.done()
+        assert other.outcomes == [1]
 
 
 async def test_only_who_is_not_alone_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:

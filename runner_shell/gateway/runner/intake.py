@@ -73,10 +73,10 @@ class Intake:
         """It has something: commit it with whatever else there is by then."""
         self._waiting[depositor] = None
         if not self._committing:
-            self._committing = True
             noted = self._journaled()
             # Handed over before there is a task, which takes longer to begin than that.
             handed_over = None if noted or self._delay() > 0 else self._hand_over()
+            self._committing = True  # not before: were something wrong with it, all would wait
             self._errands.run(self._commit(noted, handed_over))
 
     async def _commit(self, noted: _Noted, handed_over: _Batch | None) -> None:
