@@ -159,7 +159,7 @@ async def test_commits_that_wait_for_one_acknowledgement_turn_the_writer_once(
         for seq in range(1, link.ACK_EVENTS):
             await runner.say(events_frame(event(seq)))
         while (await gateway.core.session(ADMIN, "s")).last_event < link.ACK_EVENTS - 1:
-            pass
+            pass  # to look lets the gateway go on
         counted_before = len(turns)
         await runner.say(events_frame(event(link.ACK_EVENTS)))
         await runner.hear_ack(link.ACK_EVENTS)

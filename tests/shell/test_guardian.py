@@ -400,7 +400,7 @@ def test_disarmed_deadline_does_nothing(scene: Scene, later: float | None) -> No
         "bond.arm_deadline(0.1)\n"
         f"bond.arm_deadline({later})\n"
         "os.kill(os.getppid(), signal.SIGCONT)\n"
-        "time.sleep(0.3)\n"
+        "time.sleep(0.3)\n"  # the first deadline is over by then
         "bond.mark_orderly()\n"
         "return 0"
     )
