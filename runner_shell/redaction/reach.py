@@ -7,6 +7,9 @@ from enum import Enum
 
 PLACEHOLDER_HEAD = "[REDACTED:"
 
+NAMELESS = "SECRET"
+"""What a secret is called whose name holds one."""
+
 MINIMUM_ALONE = 6
 """A shorter value is looked for only beside its name."""
 
@@ -28,7 +31,7 @@ postgres postgresql private production prometheus public python qwerty rabbitmq 
 redis release replace required root runner sample secret secrets secret123 server service session
 something staging standard string sunshine superuser support system tester testing testpass
 testuser token tokens trustno1 undefined unknown unset username vagrant valid value version
-welcome whatever workspace yourpassword
+welcome whatever withheld workspace yourpassword
 """
 
 COMMON_WORDS = frozenset(_WORDS.split())
@@ -80,9 +83,14 @@ class Admission:
                 return f"the value of {self.name} is blank or not a secret: it is not redacted"
 
 
+def placeholder(name: str) -> str:
+    """What stands for a secret: `[REDACTED:NAME]`."""
+    return f"{PLACEHOLDER_HEAD}{name}]"
+
+
 def reach_of(value: str) -> Reach:
     """How far a value, without white space around it, is looked for."""
-    if not value or value in PLACEHOLDER_HEAD or PLACEHOLDER_HEAD in value:
+    if value in placeholder(NAMELESS) or PLACEHOLDER_HEAD in value:
         return Reach.IGNORED
     if _is_ordinary(value):
         return Reach.BESIDE_NAME

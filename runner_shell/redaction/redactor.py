@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .compilation import anchors, literals, names_that_tell
+from .compilation import anchors, literals, that_tell
 from .keys import is_sensitive
 from .patterns import Automaton, Literal
-from .reach import Admission
+from .reach import NAMELESS, Admission, placeholder
 from .registry import SecretRegistry, placeholder_name
 from .stream import RedactingStream
 
@@ -175,7 +175,8 @@ class Redactor:
         redacted = self.text(str(value))
         if _PLACEHOLDER.fullmatch(redacted):
             return redacted
-        return f"[REDACTED:{placeholder_name(key).upper()}]"
+        shown = placeholder(placeholder_name(key).upper())
+        return shown if self.identifier(shown) == shown else placeholder(NAMELESS)
 
     def _is_off(self, path: tuple[str, ...]) -> bool:
         return any(
@@ -248,7 +249,7 @@ class Redactor:
         known = self.registry.secrets
         self._numeric = any(_is_number(secret.value) for secret in known)
         if not self._layers or self._must_rename(self._compiled):
-            self._layers = (Automaton([*anchors(self._rules()), *literals(known, known)]),)
+            self._layers = (Automaton([*anchors(self._rules(), known), *literals(known, known)]),)
         else:
             fresh = literals(known[self._compiled :], known)
             self._layers = (*self._layers, Automaton(fresh, quick=True))
@@ -266,7 +267,9 @@ class Redactor:
     def _must_rename(self, before: int) -> bool:
         """Whether a name that was shown so far holds the value of a secret added since."""
         known = self.registry.secrets
-        if names_that_tell(known) == names_that_tell(known[:before]):
+        shown = {placeholder(placeholder_name(secret.name)) for secret in known}
+        shown.update(rule.placeholder for rule in self._rules())
+        if that_tell(shown, known) == that_tell(shown, known[:before]):
             return False
         self._layers = ()
         return True

@@ -8,9 +8,12 @@ the body needs no buffer however long it is, and chunking cannot change the resu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from .reach import placeholder
 
 if TYPE_CHECKING:
     from typing import Any
@@ -50,6 +53,20 @@ class Open:
 OPEN = Open()
 
 
+class Beginnings(Protocol):
+    """Says where in a stretch of a text other secrets begin."""
+
+    def __call__(
+        self, text: str, first: int, last: int, /, *, final: bool
+    ) -> Iterable[tuple[int, bool]]:
+        """Positions in order, each with whether that is certain."""
+
+
+def nowhere(text: str, first: int, last: int, /, *, final: bool) -> Iterable[tuple[int, bool]]:
+    """There are none: a rule by itself knows of no others."""
+    return ()
+
+
 @dataclass(frozen=True, eq=False)
 class Rule:
     r"""What a kind of credential looks like.
@@ -65,7 +82,8 @@ class Rule:
         counter_examples: Texts that look alike and must stay as they are.
         run: A regular expression for one character; the match goes on as long as it fits.
         before: Characters, as inside of brackets, that may not stand before the anchor.
-        closed: Whether a letter or digit right behind the match undoes it.
+        closed: Whether a letter or digit right behind the match undoes it, unless another secret
+            begins there.
         context: Whether it goes by what surrounds a value, not by the value's own format.
         evidence: How the format is known.
     """
@@ -91,10 +109,17 @@ class Rule:
     @cached_property
     def placeholder(self) -> str:
         """What stands for a match: `[REDACTED:NAME]`."""
-        return f"[REDACTED:{self.name.replace('-', '_').upper()}]"
+        return placeholder(self.name.replace("-", "_").upper())
 
     def match(
-        self, text: str, start: int, behind: int, *, fresh: bool, final: bool
+        self,
+        text: str,
+        start: int,
+        behind: int,
+        *,
+        fresh: bool,
+        final: bool,
+        beginnings: Beginnings = nowhere,
     ) -> Hit | Open | None:
         """What the rule says of an anchor: a `Hit`, `OPEN`, or None where it does not match.
 
@@ -104,6 +129,7 @@ class Rule:
             behind: Where it ends.
             fresh: Whether what stands before the anchor was redacted, and so cannot be part of it.
             final: Whether nothing more will come.
+            beginnings: Says where other secrets begin, for a match that ends at one.
         """
         if not fresh and start and self._before is not None and self._before(text, start - 1):
             return None
@@ -113,17 +139,29 @@ class Rule:
                 not final and len(text) - behind < MAX_HEAD and self._could_match(text, behind)
             )
             return OPEN if is_open else None
-        end = found.end()
-        if self.run:
-            end = self.runner(text, end).end()
+        end = self._end(text, found, len(text))
         at_end = end == len(text)
         if self.closed and not at_end and _WORD(text, end):
-            return None
+            return self._cut_short(text, start, behind, beginnings(text, behind, end, final=final))
         if self.closed and at_end and not final:
             return OPEN
-        return Hit(
-            found.start("secret") if self._is_part else start, end, at_end and bool(self.run)
-        )
+        return Hit(self._first(start, found), end, at_end and bool(self.run))
+
+    def _cut_short(
+        self, text: str, start: int, behind: int, within: Iterable[tuple[int, bool]]
+    ) -> Hit | Open | None:
+        """The match that ends where another secret begins: its placeholder is no letter."""
+        for position, stands in within:
+            found = self._then(text, behind, position)
+            if found is not None and self._end(text, found, position) == position:
+                return Hit(self._first(start, found), position, False) if stands else OPEN
+        return None
+
+    def _end(self, text: str, found: re.Match[str], limit: int) -> int:
+        return self.runner(text, found.end(), limit).end() if self.run else found.end()
+
+    def _first(self, start: int, found: re.Match[str]) -> int:
+        return found.start("secret") if self._is_part else start
 
     @cached_property
     def runner(self) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
+from .beginnings import beginnings, unfinished
 from .patterns import HEAD, Anchor, Bucket, Literal
 from .rule import Hit, Open
 
@@ -28,9 +29,6 @@ SMALL = 4096
 
 MOST_CONTEXT = 1024
 """So many may be kept: cutting them off at each piece costs more than they do."""
-
-PARTIAL_LENGTH = 8
-"""A text's tail of this many characters can be redacted as part of a secret."""
 
 VISIBLE = 3
 """Characters of something that could become a secret which an idle stream may show."""
@@ -80,8 +78,9 @@ class Span:
 class RedactingStream:
     """Redacts a text that comes in pieces; how it is cut never changes the result.
 
-    Held back is only what could still become a secret: at most the longest known secret, or what a
-    rule needs to be decided. A match that goes on and on is dropped as it comes.
+    Held back is only what could still become a secret: at most the longest known secret, what a
+    rule needs to be decided, or the one behind the other. A match that goes on and on is dropped
+    as it comes.
 
     Args:
         layers: Returns the automata of the moment; the same object as long as nothing was added.
@@ -296,10 +295,11 @@ class RedactingStream:
                 return None
             spans += found
         if len(text) - start < bucket.longest:
-            tail = text[start:]
             if final:
-                spans += _unfinished(bucket, tail, start)
-            elif bucket.has_begun(tail):
+                literal = unfinished(bucket, text, start)
+                if literal is not None:
+                    spans.append(Span(start, len(text), literal.placeholder, (2, 0)))
+            elif bucket.has_begun(text[start:]):
                 return None
         return spans
 
@@ -314,7 +314,11 @@ class RedactingStream:
                 if not final:
                     return None
             elif _WORD(text, end):
-                return []
+                behind = self._beginnings(text, end, end, final=final)
+                if not behind:
+                    return []
+                if not behind[0][1]:
+                    return None
         rank = (2, len(literal.text))
         return [Span(start + literal.offset, end, literal.placeholder, rank)]
 
@@ -324,7 +328,14 @@ class RedactingStream:
         spans = []
         behind = start + len(anchor.text)
         for rule in anchor.rules:
-            found = rule.match(text, start, behind, fresh=start == self._reach, final=final)
+            found = rule.match(
+                text,
+                start,
+                behind,
+                fresh=start == self._reach,
+                final=final,
+                beginnings=self._beginnings,
+            )
             if isinstance(found, Open):
                 return None
             if isinstance(found, Hit):
@@ -332,6 +343,11 @@ class RedactingStream:
                 rank = (0 if rule.context else 1, 0)
                 spans.append(Span(found.start, found.end, rule.placeholder, rank, runs))
         return spans
+
+    def _beginnings(
+        self, text: str, first: int, last: int, *, final: bool
+    ) -> list[tuple[int, bool]]:
+        return beginnings(self._seen, text, first, last, exact=self._exact, final=final)
 
     # --- what goes out -----------------------------------------------------------------------
 
@@ -378,14 +394,3 @@ class RedactingStream:
             for span in self._spans:
                 span.shift(-cut)
         self._raw, self._at, self._since, self._shown = text, hold, stop, shown
-
-
-def _unfinished(bucket: Bucket, tail: str, start: int) -> list[Span]:
-    """The span of a text's tail that is a good part of a known secret."""
-    if len(tail) < PARTIAL_LENGTH:
-        return []
-    for text in sorted(bucket.begun(tail), key=len):
-        literal = bucket.literal(text)
-        if literal is not None and not literal.offset and 2 * len(tail) >= len(text):
-            return [Span(start, start + len(tail), literal.placeholder, (2, 0))]
-    return []

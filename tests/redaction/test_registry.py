@@ -167,6 +167,20 @@ def test_names_are_made_fit_for_a_placeholder() -> None:
     assert redactor("abcdefgh", "my secret/1").text("abcdefgh") == "[REDACTED:my_secret_1]"
 
 
+def test_no_placeholder_shows_a_value() -> None:
+    """A value that is a rule's name, a key's, or a part of one: theirs say `SECRET`."""
+    registry = SecretRegistry({"NAME": "GITHUB_TOKEN"})
+    made = Redactor(registry)
+    shown = made.text(f"see ghp_{'aB3x' * 9}, sk-ant-api03-{'aB3x' * 20}")
+    assert shown == "see [REDACTED:SECRET], [REDACTED:ANTHROPIC_KEY]"
+    sealed = made.payload({"github_token": "abc"})
+    assert sealed == {"github_token": "[REDACTED:SECRET]"}
+    assert made.text(shown) == shown
+    assert made.payload(sealed) == sealed
+    registry.add("LATE", "ED:ANTHROPIC")
+    assert made.text(f"sk-ant-api03-{'aB3x' * 20}") == "[REDACTED:SECRET]"
+
+
 def test_a_placeholder_never_holds_a_secret() -> None:
     """A name that holds a value is not shown; not even that of one that is added later."""
     registry = SecretRegistry({"token_q7w8e9r0t1": "q7w8e9r0t1"})
