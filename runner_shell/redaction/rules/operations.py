@@ -100,6 +100,17 @@ RULES = (
         counter_examples=("glsa_token",),
     ),
     Rule(
+        name="grafana-api-key",
+        vendor="Grafana",
+        anchors=("eyJrIjoi",),  # `{"k":"` in Base64, then 32 characters; before the service accounts
+        then=r"[A-Za-z0-9+/]{40}",
+        run=r"[A-Za-z0-9+/=]",
+        source="https://grafana.com/docs/grafana/v9.5/developers/http_api/auth/",
+        evidence="vendor",
+        examples=(f"eyJrIjoi{mixed(42)}", f"eyJrIjoi{mixed(82)}=="),
+        counter_examples=("eyJrIjoi", "eyJrIjoiabc"),
+    ),
+    Rule(
         name="grafana-cloud-token",
         vendor="Grafana Cloud",
         anchors=("glc_eyJ",),
