@@ -102,7 +102,7 @@ RULES = (
     Rule(
         name="grafana-api-key",
         vendor="Grafana",
-        anchors=("eyJrIjoi",),  # `{"k":"` in Base64, then 32 characters; before the service accounts
+        anchors=("eyJrIjoi",),  # `{"k":"` in Base64; 32 characters follow
         then=r"[A-Za-z0-9+/]{40}",
         run=r"[A-Za-z0-9+/=]",
         source="https://grafana.com/docs/grafana/v9.5/developers/http_api/auth/",
