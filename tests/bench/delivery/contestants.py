@@ -231,7 +231,7 @@ async def peer(kind: str, directory: Path, cores: tuple[int, int]) -> AsyncItera
     """`bare` or `naive`, with a sink."""
     async with AsyncExitStack() as stack:
         place = _Place(stack, directory, cores)
-        receiver = await place.start("sink", core=cores[1])
+        receiver = await place.start("sink", kind, core=cores[1])
         port = (await place.notes.next("listening"))["port"]
         sender = await place.start("peers", kind, f"ws://127.0.0.1:{port}", core=cores[0])
         await place.notes.next("connected")

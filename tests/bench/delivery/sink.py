@@ -1,9 +1,13 @@
-"""Where the peers' frames go: `python -m tests.bench.delivery.sink` stores nothing of them."""
+"""Where the peers' frames go: `python -m tests.bench.delivery.sink bare|naive` stores nothing.
+
+A frame has arrived once its receiver knows what it says: the naive peer's reads its JSON, as the
+gateway does, and the bare peer's looks for the time in it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
+import json
 import sys
 import time
 
@@ -15,10 +19,23 @@ from .notes import note
 
 END = "end"
 _WORDS = TEXT[:10].encode()
-_TIME = re.compile(rb'^(\d+\.\d{6})$|"text": "(\d+\.\d{6})"')
+
+
+def _bare(frame: bytes) -> str:
+    """The time that a log line holds; empty in others."""
+    return "" if _WORDS in frame else frame.decode()
+
+
+def _naive(frame: bytes) -> str:
+    text: str = json.loads(frame)["payload"]["text"]
+    return "" if text == TEXT else text
+
+
+_READS = {"bare": _bare, "naive": _naive}
 
 
 async def _take(connection: ServerConnection) -> None:
+    read = _READS[sys.argv[1]]
     late: list[float] = []
     while True:
         try:
@@ -28,8 +45,8 @@ async def _take(connection: ServerConnection) -> None:
         if frame == END.encode():
             note("stored", received=late, committed=[])
             late = []
-        elif _WORDS not in frame and (found := _TIME.search(frame)):
-            late.append(time.monotonic() - float(found[1] or found[2]))
+        elif emitted := read(frame):
+            late.append(time.monotonic() - float(emitted))
 
 
 async def _main() -> None:
