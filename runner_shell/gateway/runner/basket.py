@@ -13,20 +13,20 @@ MAX_BYTES = 4 * 1024 * 1024
 
 
 class Basket:
-    """Gathers events; what is taken out is on its way, and nothing more is until it has arrived."""
+    """Gathers events; what is taken out is on its way, and nothing more is until it has arrived.
 
-    __slots__ = ("_arrival", "_bytes", "_rows", "is_on_its_way")
+    Attributes:
+        rows: What is in it.
+        is_on_its_way: Whether something was taken out and has not arrived.
+    """
+
+    __slots__ = ("_arrival", "_bytes", "is_on_its_way", "rows")
 
     def __init__(self) -> None:
-        self._rows: list[EventRow] = []
+        self.rows: list[EventRow] = []
         self._bytes = 0
         self._arrival: asyncio.Future[None] | None = None
         self.is_on_its_way = False
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether something is in it."""
-        return bool(self._rows)
 
     @property
     def is_full(self) -> bool:
@@ -36,12 +36,13 @@ class Basket:
     @property
     def is_done(self) -> bool:
         """Whether everything that was in it has arrived."""
-        return not self._rows and not self.is_on_its_way
+        return not self.rows and not self.is_on_its_way
 
     def add(self, rows: Sequence[EventRow]) -> None:
         """Put these in, after the others."""
-        self._rows += rows
-        self._bytes += sum([len(row.data) for row in rows])
+        self.rows += rows
+        for row in rows:
+            self._bytes += len(row.data)
 
     def take_out(self, allowance: Allowance | None) -> tuple[list[EventRow], bool, str]:
         """Take everything out that may be stored; the rest is dropped.
@@ -49,8 +50,8 @@ class Basket:
         Returns:
             The events, whether these are all, and which quota they reach; see `Allowance.spend`.
         """
-        rows, reached, all_of_them = self._rows, "", True
-        self.drop()
+        rows, reached, all_of_them = self.rows, "", True
+        self.rows, self._bytes = [], 0
         if allowance is not None:
             allowed, reached = allowance.spend(rows)
             all_of_them = allowed == len(rows)
@@ -60,7 +61,7 @@ class Basket:
 
     def drop(self) -> None:
         """Let go of what is in it."""
-        self._rows, self._bytes = [], 0
+        self.rows, self._bytes = [], 0
 
     def arrived(self) -> None:
         """What was taken out is committed, or never will be."""

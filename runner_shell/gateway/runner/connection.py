@@ -27,7 +27,7 @@ from ..errors import (
     UnknownSessionError,
 )
 from ..logs import Log
-from ..store import Append, Outcome, SessionKey
+from ..store import Append, Outcome
 from .basket import Basket
 from .feed import CommandFeed
 from .home import Home, Refusal, Surroundings
@@ -77,6 +77,7 @@ class RunnerConnection:
         "_on_over",
         "_reached",
         "instance",
+        "key",
         "slot",
     )
 
@@ -108,12 +109,8 @@ class RunnerConnection:
         self._feed: CommandFeed | None = None
         self._full_since: float | None = None
         self.instance = ""
+        self.key = home.key
         self.slot: int | None = None
-
-    @property
-    def key(self) -> SessionKey:
-        """Its session."""
-        return self._home.key
 
     @property
     def welcomed(self) -> bool:
@@ -227,7 +224,7 @@ class RunnerConnection:
     def deposit(self) -> Append | None:
         """Everything it has by now; until `settle` it gives no more."""
         admission = self._admission
-        if admission is None or not self._basket.has_rows or self._basket.is_on_its_way:
+        if admission is None or not self._basket.rows or self._basket.is_on_its_way:
             return None
         rows, all_of_them, reached = self._basket.take_out(admission.allowance)
         self._reached = self._reached or reached
@@ -243,7 +240,7 @@ class RunnerConnection:
             self._committed(append, outcome)
         else:
             self.fail(outcome)
-        if self._basket.has_rows:
+        if self._basket.rows:
             self._around.intake.expect(self)
         elif self._closing is not None:
             self.close(*self._closing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from time import monotonic
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ...errors import RunnerError
@@ -94,10 +95,15 @@ class Intake:
     def _delay(self) -> float:
         if self._waiting.keys() == {self._alone}:
             return 0.0
-        return self._next_at - asyncio.get_running_loop().time()
+        return self._next_at - monotonic()
 
     def _journaled(self) -> _Noted:
-        return [(each, seq) for each in self._waiting if (seq := each.journaled()) is not None]
+        noted: _Noted = []
+        for each in self._waiting:
+            seq = each.journaled()
+            if seq is not None:
+                noted.append((each, seq))
+        return noted
 
     async def _note(self, noted: _Noted) -> None:
         # Before the events that came after it: whoever applied a command may have been told so.
@@ -112,6 +118,7 @@ class Intake:
 
     def _hand_over(self) -> _Batch | None:
         deposits: list[tuple[Depositor, Append]] = []
+        appends: list[Append] = []
         size = 0
         while self._waiting and size < BATCH_BYTES:
             depositor = next(iter(self._waiting))
@@ -119,13 +126,15 @@ class Intake:
             append = depositor.deposit()
             if append is not None:
                 deposits.append((depositor, append))
-                size += sum([len(row.data) for row in append.rows])
+                appends.append(append)
+                for row in append.rows:
+                    size += len(row.data)
         if not deposits:
             return None
         self._alone = deposits[0][0] if len(deposits) == 1 else None
-        self._next_at = asyncio.get_running_loop().time() + GATHER_SECONDS
+        self._next_at = monotonic() + GATHER_SECONDS
         try:
-            return _Batch(deposits, self._store.append_frames([append for _, append in deposits]))
+            return _Batch(deposits, self._store.append_frames(appends))
         except Exception as error:  # noqa: BLE001 — as where it is awaited
             return _Batch(deposits, _raises(error))
 
