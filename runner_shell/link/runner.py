@@ -309,12 +309,12 @@ class RunnerLink:
         return self._cutting is not None
 
     def _event_frames(self, now: float) -> list[bytes]:
-        frames = self._more_parts()
+        frames = self._more_parts() if self._cutting is not None else []
         lingering = self._linger_until is not None and now < self._linger_until
         full = len(self._unsent) >= MAX_EVENTS_PER_FRAME
         if lingering and not (frames or self._urgent or full):
             return []
-        while self._cutting is None and self._may_send_next():
+        while self._unsent and self._cutting is None and self._may_send_next():
             if batching.fits_one_frame(self._unsent[0], self._peer_max_frame_bytes):
                 frames.append(self._batch())
             else:
@@ -337,10 +337,12 @@ class RunnerLink:
         return self._in_flight_bytes + self._unsent[0] <= self._credit
 
     def _batch(self) -> bytes:
-        credit = self._credit - self._in_flight_bytes
-        count = batching.batch_length(self._unsent, self._peer_max_frame_bytes, credit)
+        count = 1
+        if len(self._unsent) > 1:
+            credit = self._credit - self._in_flight_bytes
+            count = batching.batch_length(self._unsent, self._peer_max_frame_bytes, credit)
         first, read = self._next_to_send, self._events.read
-        frame = codec.join_events([read(seq) for seq in range(first, first + count)])
+        frame = codec.join_events(list(map(read, range(first, first + count))))
         self._mark_sent(count)
         return frame
 
@@ -360,10 +362,10 @@ class RunnerLink:
         return frames
 
     def _mark_sent(self, count: int) -> None:
-        take = self._unsent.popleft
-        sizes = [take() for _ in range(count)]
-        self._in_flight.extend(sizes)
-        self._in_flight_bytes += sum(sizes)
+        for _ in range(count):
+            size = self._unsent.popleft()
+            self._in_flight.append(size)
+            self._in_flight_bytes += size
 
     def _unsend(self) -> None:
         self._cutting = None

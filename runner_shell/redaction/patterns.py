@@ -113,7 +113,8 @@ class Automaton:
         begun: Every proper beginning of a head, and so everything a text can end in that could
             become a hit.
         begun_in_words: Those of them that could do so behind a letter or a digit.
-        search: What `hits` makes something of: a head's index, where it begins, where it ends.
+        search: Finds heads in a text: each one's index, where it begins, and where it ends. Raises
+            `UnicodeEncodeError` where the text holds a surrogate.
     """
 
     __slots__ = ("_buckets", "begun", "begun_in_words", "patterns", "search")
@@ -133,16 +134,13 @@ class Automaton:
             _compile(heads, quick=quick).find_matches_as_indexes if heads else _nowhere
         )
 
-    def hits(self, text: str) -> list[tuple[int, Bucket]]:
-        """Every position where a head stands, with what may follow there.
-
-        Raises:
-            UnicodeEncodeError: The text holds a surrogate.
-        """
-        return self.at(self.search(text, True), 0)
-
     def at(self, found: Sequence[tuple[int, int, int]], since: int) -> list[tuple[int, Bucket]]:
-        """The same of what `search` found in the text from a position on."""
+        """Every position where a head stands, with what may follow there, in order.
+
+        Args:
+            found: What `search` found in the text from a position on.
+            since: That position.
+        """
         if not found:
             return []
         buckets = self._buckets

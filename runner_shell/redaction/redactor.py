@@ -114,6 +114,8 @@ class Redactor:
             value: Objects, lists, strings, numbers, booleans and None.
             path: Where it belongs, such as `tool.finished`; `off` may name it.
         """
+        if type(value) is str and not self._off_paths:  # most are, and go a short way
+            return self.text(value)
         self.layers()
         return self._walk(value, tuple(path.split(".")) if path else ())
 
@@ -198,7 +200,8 @@ class Redactor:
         """
         text = frame.decode("utf-8", "replace")
         for layer in self.layers():
-            for start, bucket in layer.hits(text):
+            found = layer.search(text, True)
+            for start, bucket in layer.at(found, 0) if found else ():
                 for pattern in bucket.complete(text, start):
                     if isinstance(pattern, Literal) and not pattern.whole_word:
                         return pattern.placeholder

@@ -43,6 +43,7 @@ class Opening:
         welcome: The first welcome, once it came.
         policy: What is done with a turn that was cut off.
         session: What the adapter was opened with.
+        announced: Whether `session.started` is said.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Opening:
         self._delivery = runner.delivery
         self._held: list[FromAdapter] = []
         self._is_opening = False
-        self._announced = False
+        self.announced = False
         self.welcome: asyncio.Future[Welcomed] = asyncio.get_running_loop().create_future()
         self.policy: Policy = "fail"
         self.session: Session
@@ -190,14 +191,11 @@ class Opening:
         if self._is_opening:
             self.announce()
 
-    def holds(self, said: FromAdapter) -> bool:
-        """Whether what the adapter says waits for `session.started`; a question hastens that."""
-        if self._announced:
-            return False
+    def hold(self, said: FromAdapter) -> None:
+        """Let what the adapter says wait until it is `announced`; a question hastens that."""
         self._held.append(said)
         if isinstance(said, Asked):
             self.announce()
-        return True
 
     def announce(self) -> None:
         """Say `session.started`, with what an open adapter says of itself, and what it said since.
@@ -205,9 +203,9 @@ class Opening:
         An adapter that takes long, or asks a person, is announced before it is open; and so it is
         where the shell has something to say.
         """
-        if self._announced:
+        if self.announced:
             return
-        self._announced = True
+        self.announced = True
         self._say_started(self._host.adapter)
         self._say_warnings()
         held, self._held = self._held, []

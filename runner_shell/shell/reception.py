@@ -122,14 +122,17 @@ class Reception:
     def on_adapter(self, said: FromAdapter) -> None:
         """Take in what the adapter says, in its order."""
         # Nearly everything goes on with a run, and nothing else is to be asked of it then.
-        if type(said) is Emitted and self._run.add(said.turn, said.payload):
+        run = self._run
+        if run.payloads and type(said) is Emitted and run.add(said.turn, said.payload):
             self._count(said.payload)
             return
         if not self._runner.ready:
             return  # `session.finished` is the last word, whatever a stuck adapter says
-        if self._runner.opening.holds(said):
+        if not self._runner.opening.announced:
+            self._runner.opening.hold(said)
             return
-        self._let_run_out()
+        if run.payloads:
+            self._let_run_out()
         match said:
             case Emitted(turn, payload):
                 self._count(payload)
@@ -150,7 +153,8 @@ class Reception:
 
     def rest(self) -> None:
         """The adapter has nothing more to say for now."""
-        self._let_run_out()
+        if self._run.payloads:
+            self._let_run_out()
         self.feel_pressure()
         self._runner.delivery.deliver()  # last: until then nobody is asked to deliver what is said
 
@@ -174,8 +178,9 @@ class Reception:
         Source: "at the journal's limit its turn is interrupted with that cause".
         """
         backlog = self._journal.backlog_bytes
-        self._pressure.update(backlog, self._link.backlog)
-        self._runner.outlet.merge(self._pressure.merging)
+        if not self._pressure.stays_low(backlog, self._link.backlog):
+            self._pressure.update(backlog, self._link.backlog)
+            self._runner.outlet.merge(self._pressure.merging)
         if backlog > self._runner.settings.journal_limit_bytes:
             self._runner.turns.interrupt(BACKPRESSURE)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ class Runner:
         requests: The questions; there from the first welcome on.
         desk: Carries commands out.
         usage: The sum over the turns.
+        ready: Whether the session is started and events may be said.
     """
 
     def __init__(
@@ -112,25 +114,25 @@ class Runner:
         self.agenda = Agenda(
             interactive=settings.interactive, has_open=lambda: self.requests.has_open
         )
+        self.outlet = Outlet(
+            self.link,
+            self.journal,
+            self.guard,
+            kick=self._kick,
+            now=time.monotonic,
+            later=self._loop.call_later,
+        )
+        self.outlet.taps.extend(taps)
         self.delivery = Delivery(
             self.link,
             self.journal,
             dial,
             self.stopping,
             on_effect=lambda effect: self.reception.on_effect(effect),
-            flush=lambda: self.outlet.flush(),
+            flush=self.outlet.flush,
             stop=self.stop,
             complain=self.complain,
         )
-        self.outlet = Outlet(
-            self.link,
-            self.journal,
-            self.guard,
-            kick=self._kick,
-            now=self._loop.time,
-            later=self._loop.call_later,
-        )
-        self.outlet.taps.extend(taps)
         high = min(settings.high_mark_bytes, settings.journal_limit_bytes // 2)
         self.pressure = Pressure(high_bytes=high, low_bytes=high // 2)
         self.reception = Reception(self)
@@ -154,7 +156,7 @@ class Runner:
         self.opening = Opening(self, make_adapter, find_rules)
         self.working = Working(self)
         self._closing = Closing(self)
-        self._ready = False
+        self.ready = False
         self._finishing = False
 
     # --- orders from outside -----------------------------------------------------------------
@@ -173,11 +175,6 @@ class Runner:
     def ending(self) -> bool:
         """Whether the session is on its way out and begins nothing new."""
         return self._finishing or self.stopping.is_ordered
-
-    @property
-    def ready(self) -> bool:
-        """Whether the session is started and events may be said."""
-        return self._ready
 
     def _kick(self) -> None:
         if not self.host.crossing.is_taking:  # else it is delivered at the end of that
@@ -340,7 +337,7 @@ class Runner:
             identify=self.guard.identifier,
             away=lambda: self.link.state is not RunnerState.OPEN,
         )
-        self._ready = True
+        self.ready = True
 
     def begin_nothing_new(self) -> None:
         """The session is on its way out."""
@@ -349,7 +346,7 @@ class Runner:
 
     def say_nothing_more(self) -> None:
         """`session.finished` is said, and the last word."""
-        self._ready = False
+        self.ready = False
         self.reception.take_nothing_more()
 
 

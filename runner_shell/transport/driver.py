@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from ..errors import Refused, RemoteProtocolError, TransportBroken, TransportClosed
@@ -56,6 +57,7 @@ class LinkDriver:
         self._goodbye = (NORMAL_CLOSE, "")
         self._socket: PromptSocket | None = None
         self._is_writing = False
+        self._now = time.monotonic  # the loop's clock, without the two calls to it
 
     def kick(self) -> None:
         """There is something to send, and it is journaled: it goes at once if nothing is before it.
@@ -207,6 +209,3 @@ class LinkDriver:
                     self._on_effect(effect)
                 case _:
                     self._on_effect(effect)
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()

@@ -111,7 +111,8 @@ class WebSocket:
     def is_clear(self) -> bool:
         """See `PromptSocket.is_clear`."""
         connection = self._connection
-        return connection.state is State.OPEN and not connection.transport.get_write_buffer_size()
+        is_open = connection.protocol.state is State.OPEN
+        return is_open and not connection.transport.get_write_buffer_size()
 
     def send_now(self, data: bytes) -> None:
         """See `PromptSocket.send_now`."""

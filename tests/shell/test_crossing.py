@@ -7,6 +7,8 @@ import threading
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from runner_shell.shell.thread import crossing as crossing_module
 from runner_shell.shell.thread.crossing import BURST, BURST_SECONDS, REST_EVERY, Crossing, Pressure
@@ -245,3 +247,32 @@ async def test_awaited_emits_give_other_tasks_a_turn() -> None:
     for _ in range(REST_EVERY):
         await pressure.gate()
     assert others == [1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["backlog", "emitted", "taken", "lift", "restore"]),
+            st.integers(0, 120),
+        ),
+        max_size=40,
+    )
+)
+@example([("emitted", 60), ("backlog", 40)])
+def test_what_stays_low_needs_no_update(steps: list[tuple[str, int]]) -> None:
+    """To ask first changes nothing: neither who waits nor what merges."""
+    asks, does_not = (
+        Pressure(high_bytes=100, low_bytes=50, high_crossing=10, high_events=90, low_events=40)
+        for _ in range(2)
+    )
+    for what, amount in steps:
+        for pressure in (asks, does_not):
+            match what:
+                case "backlog":
+                    if pressure is does_not or not pressure.stays_low(amount, amount):
+                        pressure.update(amount, amount)
+                case "lift" | "restore":
+                    getattr(pressure, what)()
+                case _:
+                    getattr(pressure, what)(amount)
+        assert (asks.on, asks.merging) == (does_not.on, does_not.merging)

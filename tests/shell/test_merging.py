@@ -29,7 +29,7 @@ def merged(steps: list[tuple[Delta, str] | None]) -> list[tuple[Delta, str]]:
         held = merger.release() if one is None else merger.take(*one)
         if held is not None:
             out.append((held.merged(), held.turn))
-    assert not merger.holds
+    assert not merger.held
     return out
 
 

@@ -44,31 +44,29 @@ class Merger:
     """Holds one delta back, and adds to it what directly follows of the same block or tool call.
 
     Whoever writes something else calls `release` before, so that no order changes.
+
+    Attributes:
+        held: What waits, if anything.
     """
 
     def __init__(self) -> None:
-        self._held: Held | None = None
+        self.held: Held | None = None
         self._characters = 0
-
-    @property
-    def holds(self) -> bool:
-        """Whether something waits."""
-        return self._held is not None
 
     def take(self, delta: Delta, turn: str) -> Held | None:
         """Take a delta in; returns what is to be written before it, if anything."""
-        held = self._held
+        held = self.held
         if held is not None and self._characters < MERGED_CHARACTERS and _alike(held, delta, turn):
             held.texts.append(delta.text)
             self._characters += len(delta.text)
             return None
-        self._held = Held(delta, turn, [delta.text])
+        self.held = Held(delta, turn, [delta.text])
         self._characters = len(delta.text)
         return held
 
     def release(self) -> Held | None:
         """What waited, to be written now."""
-        held, self._held = self._held, None
+        held, self.held = self.held, None
         return held
 
 

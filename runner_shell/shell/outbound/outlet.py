@@ -253,7 +253,7 @@ class Outlet:
             if held is not None:
                 self._write_merged(held)
             return
-        if self._merger.holds:
+        if self._merger.held:
             self._write_held()
         self._write_out(event, turn, lingers=lingers)
 
@@ -268,10 +268,10 @@ class Outlet:
     def _write_out(self, event: AnyEvent, turn: str, *, lingers: bool) -> None:
         event, payload = self._guard.last_look(event, codec.encode_payload(event))
         # Told before, as nothing may follow on an ending; but behind what everything else follows.
-        if self._guard.troubled and type(event) not in _BEGINNINGS:
+        if self._guard.troubles and type(event) not in _BEGINNINGS:
             self._tell(turn)
         self._number_and_keep(event, payload, turn, lingers=lingers)
-        if self._guard.troubled:
+        if self._guard.troubles:
             self._tell(turn)
 
     def _tell(self, turn: str) -> None:

@@ -51,24 +51,20 @@ class Safeguard:
         redactor: The same.
         failures: How often it raised.
         hits: In how many events the last look found a secret; each is a bug.
+        troubles: What went wrong and is to be told, if anything; see `take_troubles`.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
         self.failures = 0
         self.hits = 0
-        self._troubles: list[Error] = []
+        self.troubles: list[Error] = []
         self._key = os.urandom(16)
 
     def take_troubles(self) -> list[Error]:
         """What went wrong since this was last called, as events to say; they hold no content."""
-        troubles, self._troubles = self._troubles, []
+        troubles, self.troubles = self.troubles, []
         return troubles
-
-    @property
-    def troubled(self) -> bool:
-        """Whether there is something to take."""
-        return bool(self._troubles)
 
     # --- texts and values --------------------------------------------------------------------
 
@@ -108,7 +104,7 @@ class Safeguard:
         """Redaction raised: count it, and have it told; its message may hold what it looked at."""
         self.failures += 1
         message = _FAILED.format(error=type(error).__name__)
-        self._troubles.append(Error(code="redaction_failed", message=message, origin="shell"))
+        self.troubles.append(Error(code="redaction_failed", message=message, origin="shell"))
 
     # --- events ------------------------------------------------------------------------------
 
@@ -123,7 +119,7 @@ class Safeguard:
             if field.is_id:
                 redacted = self._identifiers(plain)
             else:
-                redacted = self.payload(plain, f"{_tag(event)}.{field.name}")
+                redacted = self.payload(plain, field.path or f"{_tag(event)}.{field.name}")
             if redacted != plain:
                 changed[field.name] = _fitting(redacted, field.type)
         return replace(event, **changed) if changed else event
@@ -150,7 +146,7 @@ class Safeguard:
             if not fields:
                 return event, payload
             self.hits += 1
-            self._troubles.append(Error(code="redaction_passed", message=_PASSED, origin="shell"))
+            self.troubles.append(Error(code="redaction_passed", message=_PASSED, origin="shell"))
         purged = self._without(event, fields)
         return purged, codec.encode_payload(purged)
 
@@ -253,14 +249,17 @@ class _OpenField(NamedTuple):
     name: str
     type: Any
     is_id: bool
+    path: str
+    """Its type and name; empty where each event says its own type."""
 
 
 @cache
 def _open_fields(event: type[AnyEvent]) -> tuple[_OpenField, ...]:
     """All fields but those that hold a word of the vocabulary, no secret even if one is alike."""
     ids = _IDS | {"message"} if event in _OF_BLOCKS else _IDS
+    tag = event.__struct_config__.tag
     return tuple(
-        _OpenField(field.name, field.type, field.name in ids)
+        _OpenField(field.name, field.type, field.name in ids, f"{tag}.{field.name}" if tag else "")
         for field in msgspec.structs.fields(event)
         if get_origin(field.type) is not Literal
     )

@@ -108,15 +108,15 @@ class Crossing(Generic[T]):
     def _drain_burst(self) -> None:
         # Reset before taking: what is put from here on either is taken below or wakes again.
         self._woken = False
-        things, take, time = self.things, self._take, self._loop.time
-        until = time() + BURST_SECONDS
+        things, take = self.things, self._take
+        until = monotonic() + BURST_SECONDS
         self.is_taking = True
         try:
             for count in range(BURST):
                 if not things:
                     break
                 take(things.popleft())
-                if not count % CLOCK_EVERY and time() > until:
+                if not count % CLOCK_EVERY and monotonic() > until:
                     break
         finally:
             self._took()
@@ -207,6 +207,22 @@ class Pressure:
         if size > self._small_bytes:
             with self._lock:
                 self._crossing_bytes -= size
+
+    def stays_low(self, backlog_bytes: int, backlog_events: int) -> bool:
+        """Whether nothing changes with so much not acknowledged; else call `update`.
+
+        So it is nearly always, and this is all that is done about it then.
+        """
+        if (
+            self.on
+            or self.merging
+            or self._lifted
+            or self._crossing_bytes + backlog_bytes > self._low_bytes
+            or backlog_events > self._low_events
+        ):
+            return False
+        self._backlog_bytes, self._backlog_events = backlog_bytes, backlog_events
+        return True
 
     def update(self, backlog_bytes: int, backlog_events: int = 0) -> None:
         """Tell how much is in the journal and not acknowledged, on the main loop."""

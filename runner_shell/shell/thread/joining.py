@@ -29,12 +29,15 @@ class DeltaRun:
     """Deltas of the same block, or outputs of the same tool call, that directly follow each other.
 
     Whoever takes something else calls `take` before, so that no order changes.
+
+    Attributes:
+        payloads: What is in it.
     """
 
     def __init__(self) -> None:
+        self.payloads: list[bytes] = []
         self._turn = ""
         self._prefix = b""
-        self._payloads: list[bytes] = []
         self._room = 0
 
     def add(self, turn: str, payload: bytes) -> bool:
@@ -50,7 +53,7 @@ class DeltaRun:
         if self._room <= 0 or not payload.startswith(self._prefix) or turn != self._turn:
             return False
         self._room -= len(payload) - len(self._prefix)
-        self._payloads.append(payload)
+        self.payloads.append(payload)
         return True
 
     def begin(self, turn: str, payload: bytes) -> bool:
@@ -66,7 +69,7 @@ class DeltaRun:
 
     def take(self) -> tuple[str, list[bytes]]:
         """The run's turn and its payloads, joined to one; none where it is empty."""
-        payloads, self._payloads, self._room = self._payloads, [], 0
+        payloads, self.payloads, self._room = self.payloads, [], 0
         if len(payloads) < 2:
             return self._turn, payloads
         cut = len(self._prefix)
