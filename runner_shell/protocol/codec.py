@@ -248,7 +248,10 @@ def decode_emitted(payload: bytes) -> Event | UnknownEvent:
         return decode_payload(payload)
     if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
         return decode_payload(payload)
-    return _decode(decoder, payload, "event")
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_payload(payload)  # which says what is wrong
 
 
 def decode_delta(payload: bytes) -> BlockDelta | None:

@@ -155,12 +155,15 @@ class Reception:
         """The adapter has nothing more to say for now."""
         if self._run.payloads:
             self._let_run_out()
-        self.feel_pressure()
-        self._runner.delivery.deliver()  # last: until then nobody is asked to deliver what is said
+        # Until this is over nobody is asked to deliver what is said.
+        self._runner.delivery.deliver()
+        if self.feel_pressure():
+            self._runner.delivery.deliver()
 
     def _count(self, payload: bytes) -> None:
         self._link.progress += 1
-        self._pressure.taken(len(payload))
+        if len(payload) > self._pressure.small_bytes:
+            self._pressure.taken(len(payload))
 
     def _let_run_out(self) -> None:
         turn, payloads = self._run.take()
@@ -172,17 +175,19 @@ class Reception:
         if turn in ("", self._runner.turns.current) and not self._journal.trouble:
             self._runner.outlet.emitted(payload, turn)
 
-    def feel_pressure(self) -> None:
-        """Look how much is not acknowledged.
+    def feel_pressure(self) -> bool:
+        """Look how much is not acknowledged; True where something may have been said for it.
 
         Source: "at the journal's limit its turn is interrupted with that cause".
         """
         backlog = self._journal.backlog_bytes
-        if not self._pressure.stays_low(backlog, self._link.backlog):
-            self._pressure.update(backlog, self._link.backlog)
-            self._runner.outlet.merge(self._pressure.merging)
+        if self._pressure.stays_low(backlog, self._link.backlog):
+            return False
+        self._pressure.update(backlog, self._link.backlog)
+        self._runner.outlet.merge(self._pressure.merging)
         if backlog > self._runner.settings.journal_limit_bytes:
             self._runner.turns.interrupt(BACKPRESSURE)
+        return True
 
     def plain(self, command: Command | ReservedCommand) -> bytes:
         """A command as it is journaled: without secrets.
