@@ -146,7 +146,7 @@ class Redactor:
                 copy += 1
                 name = f"{redacted}#{copy}"
             below = (*path, str(key)) if self._off_paths else path
-            if self._is_secret(str(key), below):
+            if self._names_secret(str(key), redacted, below):
                 result[name] = self._seal(item, redacted, below)
             else:
                 result[name] = self._walk(item, below)
@@ -157,6 +157,12 @@ class Redactor:
         """Keys recur: one that stays as it is, wherever it stands, is looked at once."""
         if key == redacted and not self._off_paths and len(self._plain_keys) < _MOST_KEYS:
             self._plain_keys.add(key)
+
+    def _names_secret(self, key: str, redacted: str, path: tuple[str, ...]) -> bool:
+        """By itself, or by what is left of it: that is what a second redaction goes by."""
+        if self._is_secret(key, path):
+            return True
+        return redacted != key and self._is_secret(redacted, path)
 
     def _is_secret(self, key: str, path: tuple[str, ...]) -> bool:
         key = _PLACEHOLDER.sub("", key)  # a secret's name in it does not make it one's

@@ -40,6 +40,26 @@ def test_no_secret_is_left_anywhere_in_a_value(tree: JSON) -> None:
         assert json.loads(shown) == tree
 
 
+names = st.lists(
+    st.sampled_from(["pass", "word", "_token", "MY_PIN", "#2", "a", SECRET, TOKEN, "1234"]),
+    min_size=1,
+    max_size=4,
+).map("".join)
+
+
+@given(
+    st.recursive(
+        names | st.sampled_from([None, True, 1234, 314159265358, ""]),
+        lambda below: st.lists(below, max_size=3) | st.dictionaries(names, below, max_size=4),
+    )
+)
+def test_a_second_time_changes_no_value(tree: JSON) -> None:
+    """Whatever its keys are made of: secrets, sensitive words and names of secrets."""
+    made = redactor()
+    once = made.payload(tree)
+    assert made.payload(once) == once
+
+
 def test_keys_that_become_alike_keep_their_values() -> None:
     """They are told apart by a number."""
     value: JSON = {f"x{SECRET}": 1, "x[REDACTED:THE_SECRET]": 2, f"x{SECRET}#2": 3}
