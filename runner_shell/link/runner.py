@@ -5,11 +5,6 @@ Source: docs/reference/protocol.md, "Frames" and "Numbers and acknowledgement".
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from itertools import islice
-from typing import Protocol
-
 from msgspec import Struct
 
 from ..errors import LocalProtocolError, RemoteProtocolError
@@ -17,7 +12,6 @@ from ..protocol import codec
 from ..protocol.catalogue import COMMANDS
 from ..protocol.commands import Command, ReservedCommand, SecretAdd
 from ..protocol.frames import (
-    MAX_EVENTS_PER_FRAME,
     MAX_FRAME_BYTES,
     Ack,
     CloseCode,
@@ -39,6 +33,7 @@ from .effects import (
     SecretReceived,
     Welcomed,
 )
+from .outbox import EventSource, Outbox
 from .states import RUNNER_TABLE, RunnerState, RunnerTrigger, follow
 
 SILENCE_FACTOR = 2.5
@@ -48,17 +43,6 @@ SILENCE_FACTOR = 2.5
 TOO_LARGE = 1009
 """WebSocket's own close code for a frame that is too large. The peer's maximum is kept to, so it
 comes from something between the two; the same frame again would only get the same answer."""
-
-
-PARTS_AT_ONCE = 16
-"""How many parts `frames_to_send` gives at a time: a large event is never in memory twice."""
-
-
-class EventSource(Protocol):
-    """Where the link reads journaled events back; the journal is one."""
-
-    def read(self, seq: int) -> bytes:
-        """The encoded event `seq`, which is journaled and not acknowledged."""
 
 
 class LinkSettings(Struct, frozen=True, kw_only=True):
@@ -102,8 +86,9 @@ class RunnerLink:
 
     Attributes:
         state: Where it stands.
+        outbox: The events that are not acknowledged.
+        journaled: See `Outbox.journaled`.
         epoch: This process's number, or None before the first welcome.
-        acked: The last event that is committed.
         log: Id of the journal for the next `hello`; set a new one where history was lost.
         progress: How many events the adapter has emitted, for the heartbeats.
     """
@@ -118,30 +103,19 @@ class RunnerLink:
         last_epoch: int = 0,
     ) -> None:
         self.state = RunnerState.AWAY
+        self.outbox = Outbox(events, next_seq=next_seq, linger_seconds=settings.linger_seconds)
+        self.journaled = self.outbox.journaled
         self.epoch: int | None = None
-        self.acked = next_seq - 1
         self.log = settings.log
         self.progress = 0
         self._settings = settings
-        self._events = events
-        self._next_seq = next_seq
         self._last_epoch = last_epoch
-        # Sizes of the events acked + 1 … next_seq - 1: first those on their way, then the rest.
-        self._in_flight: deque[int] = deque()
-        self._unsent: deque[int] = deque()
-        self._in_flight_bytes = 0
-        self._parts_held = 0
-        self._cutting: Iterator[bytes] | None = None  # the parts still to come of an event sent
-        self._credit = 0
-        self._peer_max_frame_bytes = MAX_FRAME_BYTES
         self._way_max_frame_bytes = MAX_FRAME_BYTES
         self._heartbeat_seconds = 10.0
         self._last_command = last_command
         self._journaled_command = last_command
         self._command_ack_due = False
         self._hello_due = False
-        self._linger_until: float | None = None
-        self._urgent = False
         self._last_heard = 0.0
         self._last_sent = 0.0
 
@@ -155,40 +129,22 @@ class RunnerLink:
         """
         if self.epoch is None:
             raise LocalProtocolError("an event was to be numbered before the first welcome")
-        return self._next_seq
-
-    def journaled(self, seq: int, size: int, *, lingers: bool, now: float) -> None:
-        """Event `seq` is in the journal and may be sent.
-
-        Args:
-            seq: What `number` returned.
-            size: Bytes of the encoded event.
-            lingers: Whether it may wait a little to share a frame (a text delta).
-            now: Monotonic seconds.
-
-        Raises:
-            LocalProtocolError: Another number was next, or the size is none.
-        """
-        if seq != self._next_seq:
-            raise LocalProtocolError(f"event {seq} was journaled where {self._next_seq} was next")
-        if size <= 0:
-            raise LocalProtocolError(f"event {seq} was journaled with {size} bytes")
-        self._next_seq += 1
-        self._unsent.append(size)
-        if not lingers:
-            self._urgent = True
-        elif self._linger_until is None:
-            self._linger_until = now + self._settings.linger_seconds
+        return self.outbox.next_seq
 
     @property
     def backlog(self) -> int:
         """How many events are not acknowledged."""
-        return len(self._in_flight) + len(self._unsent)
+        return len(self.outbox)
 
     @property
     def settled(self) -> bool:
         """Whether every event is acknowledged."""
-        return not self._in_flight and not self._unsent
+        return not self.outbox
+
+    @property
+    def acked(self) -> int:
+        """The last event that is committed."""
+        return self.outbox.acked
 
     def command_journaled(self, seq: int) -> None:
         """Command `seq` is safe here: acknowledge it. Unnumbered ones have the number 0."""
@@ -241,7 +197,7 @@ class RunnerLink:
             return self.refused(code, reason)
         self._move(RunnerTrigger.LOST)
         if code == TOO_LARGE:
-            half = min(self._peer_max_frame_bytes, self._way_max_frame_bytes) // 2
+            half = min(self.outbox.max_frame_bytes, self._way_max_frame_bytes) // 2
             self._way_max_frame_bytes = max(batching.MIN_FRAME_BYTES, half)
         return [Redial(at_once=code is not None and 4200 <= code < 4300, reason=reason)]
 
@@ -280,8 +236,8 @@ class RunnerLink:
         deadlines = [self._last_heard + patience]
         if self.state is RunnerState.OPEN:
             deadlines.append(self._last_sent + self._heartbeat_seconds)
-            if self._linger_until is not None and self._may_send_next():
-                deadlines.append(self._linger_until)
+            if (lingered := self.outbox.deadline) is not None:
+                deadlines.append(lingered)
         return min(deadlines)
 
     # --- sending -----------------------------------------------------------------------------
@@ -296,7 +252,7 @@ class RunnerLink:
             if self._command_ack_due:
                 self._command_ack_due = False
                 frames.append(codec.encode_frame(Ack(seq=self._journaled_command)))
-            frames.extend(self._event_frames(now))
+            frames.extend(self.outbox.frames(now))
             if not frames and now >= self._last_sent + self._heartbeat_seconds:
                 frames.append(codec.encode_frame(Heartbeat(progress=self.progress)))
         if frames:
@@ -306,72 +262,7 @@ class RunnerLink:
     @property
     def more_to_send(self) -> bool:
         """Whether a large event is under way, of which `frames_to_send` gave a part only."""
-        return self._cutting is not None
-
-    def _event_frames(self, now: float) -> list[bytes]:
-        frames = self._more_parts() if self._cutting is not None else []
-        lingering = self._linger_until is not None and now < self._linger_until
-        full = len(self._unsent) >= MAX_EVENTS_PER_FRAME
-        if lingering and not (frames or self._urgent or full):
-            return []
-        while self._unsent and self._cutting is None and self._may_send_next():
-            if batching.fits_one_frame(self._unsent[0], self._peer_max_frame_bytes):
-                frames.append(self._batch())
-            else:
-                self._begin_parts()
-                frames.extend(self._more_parts())
-        self._urgent = bool(self._unsent)  # what waits for credit has lingered long enough
-        self._linger_until = None
-        return frames
-
-    @property
-    def _next_to_send(self) -> int:
-        return self.acked + len(self._in_flight) + 1
-
-    def _may_send_next(self) -> bool:
-        """Source: "`credit` is unacknowledged bytes allowed; one event always fits"."""
-        if not self._unsent:
-            return False
-        if not self._in_flight:
-            return True
-        return self._in_flight_bytes + self._unsent[0] <= self._credit
-
-    def _batch(self) -> bytes:
-        count = 1
-        if len(self._unsent) > 1:
-            credit = self._credit - self._in_flight_bytes
-            count = batching.batch_length(self._unsent, self._peer_max_frame_bytes, credit)
-        first, read = self._next_to_send, self._events.read
-        frame = codec.join_events(list(map(read, range(first, first + count))))
-        self._mark_sent(count)
-        return frame
-
-    def _begin_parts(self) -> None:
-        seq = self._next_to_send
-        skip, self._parts_held = self._parts_held, 0
-        event, largest = self._events.read(seq), self._peer_max_frame_bytes
-        self._cutting = batching.parts(seq, event, largest, skip=skip)
-        self._mark_sent(1)
-
-    def _more_parts(self) -> list[bytes]:
-        if self._cutting is None:
-            return []
-        frames = list(islice(self._cutting, PARTS_AT_ONCE))
-        if len(frames) < PARTS_AT_ONCE:
-            self._cutting = None
-        return frames
-
-    def _mark_sent(self, count: int) -> None:
-        for _ in range(count):
-            size = self._unsent.popleft()
-            self._in_flight.append(size)
-            self._in_flight_bytes += size
-
-    def _unsend(self) -> None:
-        self._cutting = None
-        self._unsent.extendleft(reversed(self._in_flight))
-        self._in_flight.clear()
-        self._in_flight_bytes = 0
+        return self.outbox.has_more
 
     def _hello(self) -> Hello:
         own = self._settings
@@ -380,7 +271,7 @@ class RunnerLink:
             epoch=self.epoch,
             instance=own.instance,
             log=self.log,
-            next=self._next_seq,
+            next=self.outbox.next_seq,
             last_command=self._journaled_command,
             runner=own.runner,
             adapter=own.adapter,
@@ -408,7 +299,7 @@ class RunnerLink:
         if not first and welcome.epoch != self.epoch:
             raise RemoteProtocolError(f"epoch {welcome.epoch} for a process of epoch {self.epoch}")
         _check_terms(welcome)
-        self._unsend()
+        self.outbox.unsend()
         diverged = first and welcome.committed_epoch > self._last_epoch
         lost_after = self._align(welcome.acked, first=first, diverged=diverged)
         if first and welcome.last_command > self._last_command:
@@ -418,13 +309,11 @@ class RunnerLink:
         narrowed = (
             max_frame_bytes < welcome.max_frame_bytes
         )  # then what it has may be cut elsewhere
-        self._parts_held = 0 if narrowed else self._resumable_parts(welcome)
+        parts = 0 if narrowed else self.outbox.resumable(welcome.parts, max_frame_bytes)
         self._move(RunnerTrigger.WELCOMED)
         self.epoch = welcome.epoch
-        self._credit = welcome.credit
-        self._peer_max_frame_bytes = max_frame_bytes
+        self.outbox.begin(credit=welcome.credit, max_frame_bytes=max_frame_bytes, parts=parts)
         self._heartbeat_seconds = welcome.heartbeat_seconds
-        self._urgent = bool(self._unsent)
         return [
             Welcomed(
                 first=first,
@@ -446,42 +335,17 @@ class RunnerLink:
         Source: "If `welcome.acked` is not below `hello.next`, … the runner's history was lost", and
         "if `welcome.committed_epoch` is above the last epoch in the journal, …".
         """
-        if diverged or (first and acked >= self._next_seq):
-            self._unsent.clear()
-            self.acked, self._next_seq = acked, acked + 1
+        if diverged or (first and acked >= self.outbox.next_seq):
+            self.outbox.begin_anew(acked)
             return acked
-        self._acknowledge(acked)
+        self.outbox.acknowledge(acked)
         return None
-
-    def _resumable_parts(self, welcome: Welcome) -> int:
-        """Source: "`welcome.parts` tells which of them it has"."""
-        if not welcome.parts or not self._unsent:
-            return 0  # parts of an event that this journal does not hold are of no use
-        size, max_frame_bytes = self._unsent[0], welcome.max_frame_bytes
-        whole = batching.fits_one_frame(size, max_frame_bytes)
-        if whole or not 0 < welcome.parts < batching.part_count(size, max_frame_bytes):
-            raise RemoteProtocolError(f"{welcome.parts} parts of event {welcome.acked + 1}")
-        return welcome.parts
 
     def _take_ack(self, ack: Ack) -> list[RunnerEffect]:
         if ack.credit is not None:
-            self._credit = ack.credit
-        self._acknowledge(ack.seq)
+            self.outbox.credit = ack.credit
+        self.outbox.acknowledge(ack.seq)
         return [Acknowledged(ack.seq)]
-
-    def _acknowledge(self, seq: int) -> None:
-        """Source: `ack` {event seq} is "cumulative, only after commit"."""
-        if seq < self.acked:
-            raise RemoteProtocolError(f"acknowledged {seq} after {self.acked}: events were lost")
-        if seq >= self._next_seq:
-            raise RemoteProtocolError(f"acknowledged {seq}, which was never emitted")
-        count, self.acked = seq - self.acked, seq
-        sent = min(count, len(self._in_flight))
-        take = self._in_flight.popleft
-        self._in_flight_bytes -= sum([take() for _ in range(sent)])
-        for _ in range(count - sent):  # an earlier connection had brought them
-            self._unsent.popleft()
-            self._parts_held = 0
 
     def _take_commands(self, frame: Commands) -> list[RunnerEffect]:
         effects: list[RunnerEffect] = []

@@ -180,10 +180,10 @@ class Reception:
 
         Source: "at the journal's limit its turn is interrupted with that cause".
         """
-        backlog = self._journal.backlog_bytes
-        if self._pressure.stays_low(backlog, self._link.backlog):
+        backlog, events = self._journal.backlog_bytes, len(self._link.outbox)
+        if self._pressure.stays_low(backlog, events):
             return False
-        self._pressure.update(backlog, self._link.backlog)
+        self._pressure.update(backlog, events)
         self._runner.outlet.merge(self._pressure.merging)
         if backlog > self._runner.settings.journal_limit_bytes:
             self._runner.turns.interrupt(BACKPRESSURE)

@@ -13,7 +13,7 @@ from typing import Any
 from runner_shell.gateway.sqlite import SqliteStore
 from runner_shell.link.effects import EventsReceived, GatewayEffect, NumberedEvent
 from runner_shell.link.gateway import GatewayLink
-from runner_shell.link.runner import RunnerLink
+from runner_shell.link.outbox import Outbox
 from runner_shell.protocol import codec
 
 _LATE: set[asyncio.Future[None]] = set()
@@ -24,7 +24,7 @@ COMMIT_SECONDS = 1.0
 
 def forget_on_send() -> None:
     """A runner that takes what it has sent for delivered."""
-    acknowledge = RunnerLink._acknowledge
+    acknowledge = Outbox.acknowledge
 
     def forget(self: Any) -> None:
         self.acked += len(self._in_flight)
@@ -35,8 +35,8 @@ def forget_on_send() -> None:
         if seq > self.acked:
             acknowledge(self, seq)
 
-    RunnerLink._unsend = forget  # type: ignore[method-assign]
-    RunnerLink._acknowledge = lenient  # type: ignore[method-assign]
+    Outbox.unsend = forget  # type: ignore[method-assign]
+    Outbox.acknowledge = lenient  # type: ignore[method-assign]
 
 
 def no_dedupe() -> None:

@@ -34,6 +34,7 @@ from runner_shell.link.effects import (
     Welcomed,
 )
 from runner_shell.link.gateway import GatewayLimits, GatewayLink
+from runner_shell.link.outbox import Outbox
 from runner_shell.link.runner import LinkSettings, RunnerLink
 from runner_shell.link.states import GatewayState, RunnerState
 from runner_shell.protocol import codec
@@ -461,7 +462,7 @@ def test_schedules_meet_what_they_are_for() -> None:
 # --- broken links ----------------------------------------------------------------------------
 
 
-class ForgetsOnSend(RunnerLink):
+class ForgetsOnSend(Outbox):
     """Takes what is sent for delivered."""
 
     def _mark_sent(self, count: int) -> None:
@@ -471,37 +472,47 @@ class ForgetsOnSend(RunnerLink):
         self.acked += count
 
 
-class NeverResends(RunnerLink):
+class NeverResends(Outbox):
     """Goes on after a redial behind what was on its way."""
 
-    def _unsend(self) -> None:
+    def unsend(self) -> None:
         pass
 
 
-class ResendsEverything(RunnerLink):
+class ResendsEverything(Outbox):
     """Begins each connection with what was never sent in it, then the rest in the wrong order."""
 
-    def _unsend(self) -> None:
+    def unsend(self) -> None:
         self._unsent.extend(self._in_flight)
         self._in_flight.clear()
         self._in_flight_bytes = 0
 
 
-class IgnoresCredit(RunnerLink):
+class IgnoresCredit(Outbox):
     """Sends whatever there is."""
 
-    def receive(self, frame: bytes | str, now: float) -> list[RunnerEffect]:
-        effects = super().receive(frame, now)
-        self._credit = 10**9
-        return effects
+    def frames(self, now: float) -> list[bytes]:
+        self.credit = 10**9
+        return super().frames(now)
 
 
-class ForgetsHeldParts(RunnerLink):
+class ForgetsHeldParts(Outbox):
     """Goes on in mid-event one part too far."""
 
     def _begin_parts(self) -> None:
         self._parts_held += bool(self._parts_held)
         super()._begin_parts()
+
+
+def with_outbox(kind: type[Outbox]) -> type[RunnerLink]:
+    """A link whose outbox is another."""
+
+    class Link(RunnerLink):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.outbox.__class__ = kind
+
+    return Link
 
 
 class TakesCommandsTwice(RunnerLink):
@@ -556,12 +567,12 @@ class NeverAcknowledges(GatewayLink):
         pass
 
 
-BROKEN: list[tuple[type[RunnerLink], type[GatewayLink]]] = [
-    (ForgetsOnSend, GatewayLink),
-    (NeverResends, GatewayLink),
-    (ResendsEverything, GatewayLink),
-    (IgnoresCredit, GatewayLink),
-    (ForgetsHeldParts, GatewayLink),
+BROKEN = [
+    pytest.param(with_outbox(ForgetsOnSend), GatewayLink, id="ForgetsOnSend"),
+    pytest.param(with_outbox(NeverResends), GatewayLink, id="NeverResends"),
+    pytest.param(with_outbox(ResendsEverything), GatewayLink, id="ResendsEverything"),
+    pytest.param(with_outbox(IgnoresCredit), GatewayLink, id="IgnoresCredit"),
+    pytest.param(with_outbox(ForgetsHeldParts), GatewayLink, id="ForgetsHeldParts"),
     (TakesCommandsTwice, GatewayLink),
     (AcknowledgesUnjournaledCommands, GatewayLink),
     (RunnerLink, TakesDuplicates),
