@@ -218,4 +218,15 @@ RULES = (
         examples=(f"sk_{hexadecimal(48)}",),
         counter_examples=("sk_buff", f"sk_{hexadecimal(40)}"),
     ),
+    Rule(
+        name="minimax-key",
+        vendor="MiniMax",
+        anchors=("sk-api-", "sk-cp-"),
+        then=r"(?=[A-Za-z_-]{0,79}[0-9])[A-Za-z0-9_-]{80}",
+        run=_URL_WORD,
+        source="https://platform.minimax.io/docs/guides/quickstart",
+        evidence="observed",
+        examples=(f"sk-api-{mixed(60)}-{mixed(58)}", f"sk-cp-{mixed(60)}_{mixed(58)}"),
+        counter_examples=("sk-api-key", f"sk-cp-{'of-the-plan-' * 8}"),
+    ),
 )

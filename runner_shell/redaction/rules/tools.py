@@ -1,0 +1,178 @@
+"""What an agent's tools call: search, memory, speech, other agents, data, tasks, boards, maps."""
+
+from __future__ import annotations
+
+from ..rule import Rule
+from .samples import UUID, digits, hexadecimal, lower, mixed, upper
+
+_WORD = r"[A-Za-z0-9]"
+_URL_WORD = r"[A-Za-z0-9_-]"
+_HEX = r"[0-9a-f]"
+
+RULES = (
+    Rule(
+        name="brave-search-key",
+        vendor="Brave",
+        anchors=("BSA",),
+        # 28 characters and 40 were seen; a constant's name has no small letter.
+        then=r"(?=[A-Z0-9_-]{0,26}[a-z])(?=[A-Za-z_-]{0,26}[0-9])[A-Za-z0-9_-]{27}",
+        run=_URL_WORD,
+        before="A-Za-z0-9+/_-",
+        source="https://api-dashboard.search.brave.com/documentation/guides/authentication",
+        evidence="observed",
+        examples=(f"BRAVE_API_KEY=BSA{mixed(28)}", f"BSA{mixed(40)}"),
+        counter_examples=("BSA_KEY", "BSA-" + "CONSTANT_OF_2_WORDS_" * 2, f"sha512-BSA{mixed(40)}"),
+    ),
+    Rule(
+        name="mem0-key",
+        vendor="Mem0",
+        anchors=("m0-",),
+        then=r"(?=[a-z0-9]{0,39}[A-Z])[A-Za-z0-9]{40}",  # a commit's hash has no capitals
+        closed=True,
+        source="https://docs.mem0.ai/platform/quickstart",
+        evidence="observed",
+        examples=(f"m0-{mixed(40)}",),
+        counter_examples=("m0-key", f"m0-{hexadecimal(40)}", f"m0-{mixed(41)}"),
+    ),
+    Rule(
+        name="cartesia-key",
+        vendor="Cartesia",
+        anchors=("sk_car_",),
+        then=r"(?:admin_)?[A-Za-z0-9]{20}",
+        run=r"[A-Za-z0-9._-]",  # newer ones have a second part
+        source="https://docs.cartesia.ai/use-the-api/api-conventions",
+        evidence="observed",
+        examples=(f"sk_car_{mixed(22)}", f"sk_car_admin_{mixed(22)}.{mixed(32)}"),
+        counter_examples=("sk_car_...", "sk_car_admin_key"),
+    ),
+    Rule(
+        name="devin-key",
+        vendor="Devin",
+        anchors=("apk_user_", "apk_"),
+        then=r"[A-Za-z0-9]{60}",  # Base64 of two ids and a secret, and so without a sign
+        run=r"[A-Za-z0-9+/=]",
+        source="https://docs.devin.ai/api-reference/authentication",
+        evidence="observed",
+        examples=(f"apk_user_{mixed(130)}=", f"apk_{mixed(92)}"),
+        counter_examples=("apk_user_rating", "apk_path/to/the/release"),
+    ),
+    Rule(
+        name="databento-key",
+        vendor="Databento",
+        anchors=("db-",),
+        then=r"(?=[a-z0-9]{0,28}[A-Z])(?=[A-Za-z]{0,28}[0-9])[A-Za-z0-9]{29}",
+        closed=True,
+        source="https://databento.com/docs/api-historical/basics/authentication",
+        evidence="vendor",
+        examples=(f"db-{mixed(29)}",),
+        counter_examples=("db-name", f"db-{hexadecimal(29)}", f"db-{mixed(30)}"),
+    ),
+    Rule(
+        name="unkey-key",
+        vendor="Unkey",
+        anchors=("unkey_",),
+        then=r"[A-Za-z0-9]{20}",
+        run=_WORD,
+        source="https://www.unkey.com/docs/security/root-keys",
+        evidence="observed",
+        examples=(f"unkey_3Z{mixed(22)}",),
+        counter_examples=("unkey_root_key_of_the_workspace",),
+    ),
+    Rule(
+        name="valtown-token",
+        vendor="Val Town",
+        anchors=("vtwn_",),
+        then=r"[A-Za-z0-9]{24}",
+        run=_WORD,
+        source="https://github.com/val-town/vt/blob/main/src/cmd/lib/config.ts",
+        evidence="observed",
+        examples=(f"vtwn_{mixed(28)}",),
+        counter_examples=("vtwn_yourtoken",),
+    ),
+    Rule(
+        name="zuplo-key",
+        vendor="Zuplo",
+        anchors=("zpka_",),
+        then=r"[0-9a-z]{32}_[0-9a-f]{8}",
+        run=_HEX,
+        source="https://zuplo.com/docs/concepts/api-keys",
+        evidence="observed",
+        examples=(f"zpka_{hexadecimal(32)}_{hexadecimal(8)}",),
+        counter_examples=("zpka_key", f"zpka_{hexadecimal(32)}"),
+    ),
+    Rule(
+        name="wakatime-key",
+        vendor="WakaTime",
+        anchors=("waka_",),
+        then=r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}",
+        source="https://github.com/wakatime/vscode-wakatime/blob/master/src/utils.ts",
+        evidence="observed",
+        examples=(f"api_key = waka_{UUID}",),
+        counter_examples=("waka_key", "waka_time-and-more"),
+    ),
+    Rule(
+        name="lichess-token",
+        vendor="Lichess",
+        anchors=("lip_",),
+        then=r"[A-Za-z0-9]{20}",
+        run=_WORD,
+        source="https://lichess.org/api#section/Introduction/Authentication",
+        evidence="observed",
+        examples=(f"Bearer lip_{mixed(20)}",),
+        counter_examples=("lip_sync_of_the_animation", f"clip_{mixed(20)}"),
+    ),
+    Rule(
+        name="configcat-sdk-key",
+        vendor="ConfigCat",
+        anchors=("configcat-sdk-1/",),
+        then=r"[A-Za-z0-9_-]{22}/[A-Za-z0-9_-]{22}",
+        source="https://github.com/configcat/kotlin-sdk/tree/master/src/commonTest/kotlin/com/configcat",
+        evidence="observed",
+        examples=(f"configcat-sdk-1/{mixed(22)}/{lower(22)}",),
+        counter_examples=("configcat-sdk-1/...",),
+    ),
+    Rule(
+        name="clickup-token",
+        vendor="ClickUp",
+        anchors=("pk_",),
+        then=r"[0-9]{5,10}_[0-9A-Z]{32}",
+        closed=True,
+        source="https://developer.clickup.com/docs/authentication",
+        evidence="observed",
+        examples=(f"Authorization: pk_{digits(8)}_{upper(32)}",),
+        counter_examples=("pk_user", f"pk_{digits(8)}", f"pk_live_{mixed(24)}"),
+    ),
+    Rule(
+        name="miro-token",
+        vendor="Miro",
+        anchors=("eyJtaXJvLm9yaWdpbiI6I",),  # `{"miro.origin":` in Base64, and then no dot
+        then=r"[A-Za-z0-9]{4,20}_[A-Za-z0-9_-]{24}",
+        run=_URL_WORD,
+        source="https://developers.miro.com/docs/getting-started-with-oauth",
+        evidence="observed",
+        examples=(f"eyJtaXJvLm9yaWdpbiI6ImV1MDEifQ_{mixed(27)}",),
+        counter_examples=("eyJtaXJvLm9yaWdpbiI6ImV1MDEifQ",),
+    ),
+    Rule(
+        name="mapbox-token",
+        vendor="Mapbox",
+        anchors=("sk.eyJ1", "tk.eyJ1"),  # those that begin with `pk.` are public
+        then=r"[A-Za-z0-9_-]{40}",
+        run=r"[A-Za-z0-9._-]",
+        source="https://docs.mapbox.com/accounts/guides/tokens/",
+        evidence="observed",
+        examples=(f"sk.eyJ1Ijoi{mixed(70)}.{mixed(22)}",),
+        counter_examples=("sk.eyJ1...", f"pk.eyJ1Ijoi{mixed(70)}.{mixed(22)}"),
+    ),
+    Rule(
+        name="dropbox-token",
+        vendor="Dropbox",
+        anchors=("sl.",),
+        then=r"(?:u\.)?(?=[A-Za-z_-]{0,99}[0-9])[A-Za-z0-9_-]{100}",
+        run=_URL_WORD,
+        source="https://developers.dropbox.com/oauth-guide",
+        evidence="observed",
+        examples=(f"sl.u.{mixed(140)}-{mixed(300)}", f"sl.B{mixed(135)}"),
+        counter_examples=("sl.u.", "sl.append", f"ssl.{mixed(120)}"),
+    ),
+)
