@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from ..rule import Rule
 from .samples import mixed
 
@@ -28,22 +30,23 @@ _BASE64_LINE = r"[A-Za-z0-9+/]{16}"
 _LINE_END = r"(?:\\{1,4}r)?(?:\\{1,4}n|\r?\n)"
 """The end of a line, as it is or escaped for JSON to three depths."""
 
+_WEB_TOKENS = (
+    "eyJhbGci", "eyJ0eXAi", "eyJraWQi", "eyJlbmMi", "eyJjdHki", "eyJ4NXQi", "eyJqa3Ui", "eyJ6aXAi",
+    "eyAiYWxnI", "eyAidHlwI",
+)  # fmt: skip
+_KEY_KINDS = ("", "RSA ", "EC ", "DSA ", "OPENSSH ", "ENCRYPTED ", "ANY ")
+
+
+def _in_base64(text: str) -> str:
+    """The characters that a text at the beginning has in Base64, whatever follows it."""
+    return b64encode(text.encode()).decode()[: len(text) * 8 // 6]
+
+
 RULES = (
     Rule(
         name="json-web-token",
         vendor="RFC 7519",
-        anchors=(
-            "eyJhbGci",
-            "eyJ0eXAi",
-            "eyJraWQi",
-            "eyJlbmMi",
-            "eyJjdHki",
-            "eyJ4NXQi",
-            "eyJqa3Ui",
-            "eyJ6aXAi",
-            "eyAiYWxnI",
-            "eyAidHlwI",
-        ),
+        anchors=_WEB_TOKENS,
         then=r"[A-Za-z0-9_-]{12}",
         run=r"[A-Za-z0-9_.-]",
         before="A-Za-z0-9+/",
@@ -58,10 +61,7 @@ RULES = (
     Rule(
         name="private-key",
         vendor="RFC 7468",
-        anchors=tuple(
-            f"BEGIN {kind}PRIVATE KEY"
-            for kind in ("", "RSA ", "EC ", "DSA ", "OPENSSH ", "ENCRYPTED ", "ANY ")
-        ),
+        anchors=tuple(f"BEGIN {kind}PRIVATE KEY" for kind in _KEY_KINDS),
         then=(
             rf"-----{_LINE_END}"
             rf"(?:Proc-Type: [0-9],[A-Z]{{3,20}}{_LINE_END}"
@@ -83,6 +83,35 @@ RULES = (
             "-----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY-----",
             "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n",
         ),
+    ),
+    Rule(
+        name="private-key-base64",  # as in a kubeconfig, and in secrets of Kubernetes
+        vendor="RFC 7468",
+        anchors=tuple(
+            _in_base64(f"-----BEGIN {kind}PRIVATE KEY") for kind in (*_KEY_KINDS, "PGP ")
+        ),
+        then=r"[A-Za-z0-9+/]{40}",
+        run=r"[A-Za-z0-9+/=]",
+        before="A-Za-z0-9+/",
+        source="https://www.rfc-editor.org/rfc/rfc7468",
+        evidence="vendor",
+        examples=(
+            f"client-key-data: {_in_base64('-----BEGIN RSA PRIVATE KEY-----')}{mixed(400)}==",
+            f'"tls.key": "{_in_base64("-----BEGIN PRIVATE KEY-----")}{mixed(400)}"',
+        ),
+        counter_examples=(f"{_in_base64('-----BEGIN CERTIFICATE-----')}{mixed(400)}",),
+    ),
+    Rule(
+        name="json-web-token-base64",  # as a service account's token in Kubernetes
+        vendor="RFC 7519",
+        anchors=tuple(map(_in_base64, _WEB_TOKENS)),
+        then=r"[A-Za-z0-9+/]{40}",
+        run=r"[A-Za-z0-9+/=]",
+        before="A-Za-z0-9+/",
+        source="https://www.rfc-editor.org/rfc/rfc7519",
+        evidence="vendor",
+        examples=(f"token: {_in_base64('eyJhbGciOiJSUzI1NiIsImtpZCI6I')}{mixed(400)}==",),
+        counter_examples=(_in_base64("eyJhbGci"),),
     ),
     Rule(
         name="pgp-private-key",
