@@ -37,7 +37,7 @@ RULES = (
         then=r"[a-z]{2,8}_[A-Za-z0-9]{40}",
         run=r"[A-Za-z0-9_]",
         source="https://docs.mercury.com/docs/getting-started",
-        evidence="observed",
+        evidence="vendor",
         examples=(f"secret-token:mercury_production_wma_{mixed(45)}_yrucrem",),
         counter_examples=("mercury_production_token", "mercury_sandbox_api_url"),
     ),
@@ -47,7 +47,7 @@ RULES = (
         anchors=("cs_", "ck_"),
         then=r"[0-9a-f]{40}",
         closed=True,
-        source="https://woocommerce.github.io/woocommerce-rest-api-docs/#authentication",
+        source="https://developer.woocommerce.com/docs/apis/rest-api/authentication/",
         evidence="observed",
         examples=(f"cs_{hexadecimal(40)}", f"ck_{hexadecimal(40)}"),
         counter_examples=("cs_test_a1", f"cs_{hexadecimal(41)}", f"docs_{hexadecimal(40)}"),
@@ -104,7 +104,7 @@ RULES = (
         # The first part is an id; a dotted name in code has no digit.
         then=r"[A-Za-z0-9_-]{11}\.(?=[A-Za-z_-]{0,31}[0-9])[A-Za-z0-9_-]{32}",
         before="A-Za-z0-9_",
-        source="https://documentation.onfido.com/api/latest/#authentication",
+        source="https://developers.onfido.com/guide/get-started-integrating/",
         evidence="observed",
         examples=(
             f"Token token=api_live.{mixed(11)}.{mixed(32)}",

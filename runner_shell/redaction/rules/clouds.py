@@ -282,13 +282,13 @@ RULES = (
     Rule(
         name="alibaba-sts-key-id",
         vendor="Alibaba Cloud",
-        anchors=("STS.N",),
+        anchors=("STS.N", "STS.L"),
         then=r"[A-Za-z0-9]{22}",
         run=_WORD,
-        source="https://www.alibabacloud.com/help/en/ram/developer-reference/api-sts-2015-04-01-assumerole",
+        source="https://www.alibabacloud.com/help/en/ram/api-assumerole",
         evidence="observed",
-        examples=(f"STS.N{mixed(24)}",),
-        counter_examples=("STS.Namespace", f"STS.N{mixed(20)}"),
+        examples=(f"STS.N{mixed(24)}", f"STS.L{mixed(24)}"),
+        counter_examples=("STS.Namespace", "STS.Login", f"STS.N{mixed(20)}"),
     ),
     Rule(
         name="alibaba-security-token",
@@ -297,7 +297,7 @@ RULES = (
         then=r"[A-Za-z0-9+/]{3}1q6Ft5B2yfSjI[A-Za-z0-9+/]{40}",  # every one begins like this
         run=r"[A-Za-z0-9+/=%]",
         before="A-Za-z0-9+/",
-        source="https://www.alibabacloud.com/help/en/ram/developer-reference/api-sts-2015-04-01-assumerole",
+        source="https://www.alibabacloud.com/help/en/ram/api-assumerole",
         evidence="observed",
         examples=(f"CAIS9wF1q6Ft5B2yfSjI{mixed(600)}==",),
         counter_examples=("CAIS", f"CAIS{mixed(100)}"),
@@ -317,13 +317,16 @@ RULES = (
     Rule(
         name="yandex-iam-token",
         vendor="Yandex Cloud",
-        anchors=("t1.9eu",),
-        then=r"[A-Za-z0-9_-]{60}",
-        run=r"[A-Za-z0-9._-]",
+        anchors=("t1.",),
+        then=r"(?=[A-Za-z_-]{0,59}[0-9])[A-Za-z0-9_-]{60}",  # a column's name has no digit
+        run=r"[A-Za-z0-9._=-]",
         source="https://yandex.cloud/en/docs/iam/concepts/authorization/iam-token",
-        evidence="observed",
-        examples=(f"t1.9euel{mixed(180)}.{mixed(86)}",),
-        counter_examples=("t1.9eu", "t1.name"),
+        evidence="vendor",
+        examples=(
+            f"t1.9euel{mixed(180)}.{mixed(86)}",
+            f"Authorization: Bearer t1.7euel{mixed(90)}==.{mixed(86)}",
+        ),
+        counter_examples=("t1.9eu", "t1.name", f"t1.{'name_of_a_column_' * 5}", f"at1.{mixed(90)}"),
     ),
     Rule(
         name="upcloud-token",
@@ -331,7 +334,7 @@ RULES = (
         anchors=("ucat_",),
         then=r"[0-9A-Z]{26}",
         run=_WORD,
-        source="https://upcloud.com/docs/guides/managing-api-tokens/",
+        source="https://developers.upcloud.com/1.3/24-api-tokens/",
         evidence="vendor",
         examples=(f"ucat_01{upper(24)}",),
         counter_examples=("ucat_xxxxxxxx", "educat_01"),
