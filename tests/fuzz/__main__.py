@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from . import redaction
 
 BATCH = redaction.TRIALS_PER_WORLD * 8
+MILLION = 1_000_000
 
 
 def main() -> int:
@@ -38,9 +39,11 @@ def main() -> int:
 
 
 def _say(done: int, of: int, began: float) -> None:
+    rate = done / max(0.001, time.monotonic() - began)
     if sys.stderr.isatty():
-        rate = done / max(0.001, time.monotonic() - began)
         print(f"\r{done} of {of}, {rate:.0f}/s ", end="", file=sys.stderr)
+    elif done % MILLION < BATCH and done < of:  # a log gets a line now and then
+        print(f"{done} of {of}, {rate:.0f}/s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
