@@ -27,7 +27,9 @@ def literals(secrets: Iterable[Secret], known: Sequence[Secret]) -> list[Literal
     for secret in secrets:
         shown = names[secret.name]
         for literal in _literals(secret, placeholder(NAMELESS) if shown in telling else shown):
-            found.setdefault(literal.text, literal)
+            first = found.setdefault(literal.text, literal)
+            if first.whole_word and not literal.whole_word:
+                found[literal.text] = literal  # one value is another's name and value
     return list(found.values())
 
 

@@ -231,10 +231,12 @@ class Redactor:
         layers, before = self.layers(), len(self.registry)
         for secret in prepared.registry.secrets:
             self.registry.add(secret.name, secret.value)
-        if self._must_rename(before):
-            return  # the next text compiles everything anew
+        if self._must_rename(before) or self._tells(prepared):
+            self._layers = ()  # the next text compiles everything anew
+            return
         self._layers = (*layers, prepared.automaton)
         self._compiled = len(self.registry)
+        self._numeric = any(_is_number(secret.value) for secret in self.registry.secrets)
         self._plain_keys.clear()
         self._merge()
 
@@ -246,7 +248,8 @@ class Redactor:
         layers = self.layers()
         if len(layers) > 1:
             merged = Automaton(pattern for layer in layers for pattern in layer.patterns)
-            self._layers = (merged, *self._layers[len(layers) :])
+            if self._layers[: len(layers)] == layers:  # else they were made anew meanwhile
+                self._layers = (merged, *self._layers[len(layers) :])
 
     def layers(self) -> Layers:
         """The automata of the moment; the same object as long as nothing was added."""
@@ -278,10 +281,13 @@ class Redactor:
         known = self.registry.secrets
         shown = {placeholder(placeholder_name(secret.name)) for secret in known}
         shown.update(rule.placeholder for rule in self._rules())
-        if that_tell(shown, known) == that_tell(shown, known[:before]):
-            return False
-        self._layers = ()
-        return True
+        return that_tell(shown, known) != that_tell(shown, known[:before])
+
+    def _tells(self, prepared: Prepared) -> bool:
+        """Whether a name holds the value of a secret that was not known where it was prepared."""
+        added = prepared.registry.secrets
+        shown = {placeholder(placeholder_name(secret.name)) for secret in added}
+        return that_tell(shown, self.registry.secrets) != that_tell(shown, added)
 
     def _rules(self) -> list[Rule]:
         return [rule for rule in self._every_rule() if rule.name not in self._off_names]

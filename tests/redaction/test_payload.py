@@ -122,6 +122,14 @@ def test_a_number_is_compared_as_text() -> None:
     assert redactor().payload([314159265358, 7]) == ["[REDACTED:NUMBER]", 7]
 
 
+def test_a_number_that_was_prepared_is_one_too() -> None:
+    """However a secret becomes known."""
+    made = Redactor(SecretRegistry())
+    assert made.payload([271828182845]) == [271828182845]
+    made.admit(made.prepare([("NUMBER", "271828182845")])[0])
+    assert made.payload([271828182845]) == ["[REDACTED:NUMBER]"]
+
+
 @pytest.mark.parametrize(
     ("key", "sensitive"),
     [

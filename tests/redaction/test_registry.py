@@ -192,6 +192,20 @@ def test_a_placeholder_never_holds_a_secret() -> None:
     assert made.text("other-value-1 zxcvbnm1") == "[REDACTED:SECRET] [REDACTED:LATE]"
 
 
+def test_a_prepared_name_never_holds_a_secret_that_is_known_already() -> None:
+    """Where it is prepared nobody knows what else is secret."""
+    made = Redactor(SecretRegistry({"S": "q7w8e9r0t1"}))
+    made.admit(made.prepare([("X_q7w8e9r0t1", "another-secret-1")])[0])
+    assert made.text("another-secret-1 q7w8e9r0t1") == "[REDACTED:SECRET] [REDACTED:S]"
+
+
+def test_a_value_that_is_another_s_name_and_value_is_found_anywhere() -> None:
+    """Not only where the short one would be, as a whole word, with its beginning shown."""
+    made = Redactor(SecretRegistry({"PIN": "1234", "CONNECTION": "PIN=1234"}))
+    assert made.text("xPIN=1234y") == "x[REDACTED:CONNECTION]y"
+    assert made.text("PIN: 1234") == "PIN: [REDACTED:PIN]"
+
+
 def test_known_beats_rule_and_longer_beats_shorter() -> None:
     """Where secrets overlap one placeholder stands for all of it."""
     token = "ghp_" + "aB3x" * 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner_shell.redaction import Redactor, Rule, SecretRegistry
+from runner_shell.redaction.patterns import Automaton, Pattern
 from runner_shell.redaction.rules import DEFAULT_RULES
 
 EXAMPLES = [
@@ -325,6 +327,28 @@ def test_many_additions_and_a_compaction_lose_nothing() -> None:
     made.compact()
     assert len(made.layers()) == 1
     assert made.text("value-number-0000 value-number-0019") == "[REDACTED:S] [REDACTED:S]"
+
+
+def test_a_compaction_loses_nothing_that_is_added_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes its time in a thread; what was merged before it is done stays."""
+    registry = SecretRegistry({"S": "value-number-0000"})
+    made = Redactor(registry)
+    made.text("")
+    for number in range(1, 5):
+        registry.add("S", f"value-number-{number:04}")
+        made.text("")
+
+    def slowly(patterns: Iterable[Pattern]) -> Automaton:
+        monkeypatch.undo()
+        registry.add("LATE", "q7w8e9r0t1")
+        assert made.text("q7w8e9r0t1") == "[REDACTED:LATE]"
+        return Automaton(patterns)
+
+    monkeypatch.setattr("runner_shell.redaction.redactor.Automaton", slowly)
+    made.compact()
+    assert made.text("value-number-0003 q7w8e9r0t1") == "[REDACTED:S] [REDACTED:LATE]"
 
 
 def test_prepared_secrets_are_known_once_admitted() -> None:
