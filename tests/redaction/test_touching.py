@@ -92,3 +92,21 @@ def test_a_key_is_held_no_longer_than_the_secret_behind_it_may_be() -> None:
         stream.feed(character)
         most = max(most, stream.held)
     assert len(key) + len(KNOWN) - 2 <= most < len(key) + longest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"git clone https://{KNOWN}@h/x", "git clone https://[REDACTED:KNOWN]@h/x"),
+        (f"https://ghp_{'aB3x' * 9}@h/x", "https://[REDACTED:GITHUB_TOKEN]@h/x"),
+        (
+            "Cookie: a=abcdefghijklmnopqrstuvwx;zxcvbnmasdf",
+            "Cookie: a=abcdefghijklmnopqrstuvwx;[REDACTED:S3]",
+        ),
+    ],
+)
+def test_no_rule_takes_a_placeholder_for_what_it_looks_for(text: str, expected: str) -> None:
+    """Neither its colon for a URL's, nor its digit for a token's."""
+    made = Redactor(SecretRegistry({"KNOWN": KNOWN, "S3": "zxcvbnmasdf"}))
+    assert made.text(text) == expected
+    assert made.text(expected) == expected

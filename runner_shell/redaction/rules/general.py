@@ -149,7 +149,7 @@ RULES = (
         name="url-password",
         vendor="RFC 3986",
         anchors=("://",),
-        then=r"[^\s/:@\"'<>`\\{}()|,;?#]{0,64}:(?P<secret>[^\s/@\"'<>`\\{}()|,;\[]{3,128})@",
+        then=r"[^\s/:@\"'<>`\\{}()|,;?#\[]{0,64}:(?P<secret>[^\s/@\"'<>`\\{}()|,;\[]{3,128})@",
         before="",
         source="https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1",
         evidence="vendor",
@@ -158,6 +158,7 @@ RULES = (
             "http://localhost:8080/@scope/package",
             "https://user@example.com/",
             "postgres://user:[REDACTED:DB]@host",
+            "https://[REDACTED:GITHUB_TOKEN]@github.com/acme/app",
             "https://{user}:{password}@{host}",
         ),
         context=True,
@@ -239,7 +240,7 @@ RULES = (
         name="cookie",
         vendor="RFC 6265",
         anchors=("Set-Cookie: ", "set-cookie: ", "Cookie: ", "cookie: "),
-        then=_STRONG.replace("11", "63")
+        then=_STRONG.replace(r"[^\s]{0,11}", r"[^\s\[]{0,63}")  # a placeholder is no part of it
         + r"(?P<secret>[A-Za-z0-9_.%-]{1,40}=[A-Za-z0-9_.%+/=-]{24})",
         run=r"[A-Za-z0-9_.%+/=-]",
         source="https://www.rfc-editor.org/rfc/rfc6265",
