@@ -62,6 +62,10 @@ class Beginnings(Protocol):
         """Positions in order, each with whether that is certain."""
 
 
+Runs = dict["Rule", tuple[int, int]]
+"""Where each rule's last run began and ended, so that none is measured twice."""
+
+
 def nowhere(text: str, first: int, last: int, /, *, final: bool) -> Iterable[tuple[int, bool]]:
     """There are none: a rule by itself knows of no others."""
     return ()
@@ -83,7 +87,7 @@ class Rule:
         run: A regular expression for one character; the match goes on as long as it fits.
         before: Characters, as inside of brackets, that may not stand before the anchor.
         closed: Whether a letter or digit right behind the match undoes it, unless another secret
-            begins there.
+            begins there, or the match is longer than `MAX_HEAD`.
         context: Whether it goes by what surrounds a value, not by the value's own format.
         evidence: How the format is known.
     """
@@ -120,6 +124,7 @@ class Rule:
         fresh: bool,
         final: bool,
         beginnings: Beginnings = nowhere,
+        runs: Runs | None = None,
     ) -> Hit | Open | None:
         """What the rule says of an anchor: a `Hit`, `OPEN`, or None where it does not match.
 
@@ -130,6 +135,7 @@ class Rule:
             fresh: Whether what stands before the anchor was redacted, and so cannot be part of it.
             final: Whether nothing more will come.
             beginnings: Says where other secrets begin, for a match that ends at one.
+            runs: Where the runs of matches before this one were, in the same text; kept up.
         """
         if not fresh and start and self._before is not None and self._before(text, start - 1):
             return None
@@ -139,12 +145,14 @@ class Rule:
                 not final and len(text) - behind < MAX_HEAD and self._could_match(text, behind)
             )
             return OPEN if is_open else None
-        end = self._end(text, found, len(text))
+        end = self._run(text, found.end(), {} if runs is None else runs)
         at_end = end == len(text)
-        if self.closed and not at_end and _WORD(text, end):
-            return self._cut_short(text, start, behind, beginnings(text, behind, end, final=final))
-        if self.closed and at_end and not final:
-            return OPEN
+        if self.closed and end - behind < MAX_HEAD:
+            if not at_end and _WORD(text, end):
+                others = beginnings(text, behind, end, final=final)
+                return self._cut_short(text, start, behind, others)
+            if at_end and not final:
+                return OPEN
         return Hit(self._first(start, found), end, at_end and bool(self.run))
 
     def _cut_short(
@@ -156,6 +164,16 @@ class Rule:
             if found is not None and self._end(text, found, position) == position:
                 return Hit(self._first(start, found), position, False) if stands else OPEN
         return None
+
+    def _run(self, text: str, first: int, runs: Runs) -> int:
+        """Where the match ends: in a run that is known, where that does."""
+        if not self.run:
+            return first
+        begun, end = runs.get(self, (0, -1))
+        if not begun <= first <= end:
+            end = self.runner(text, first).end()
+            runs[self] = first, end
+        return end
 
     def _end(self, text: str, found: re.Match[str], limit: int) -> int:
         return self.runner(text, found.end(), limit).end() if self.run else found.end()

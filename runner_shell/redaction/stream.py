@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .beginnings import beginnings, unfinished
 from .patterns import HEAD, Anchor, Bucket, Literal
-from .rule import Hit, Open
+from .rule import Hit, Open, Runs
 
 if TYPE_CHECKING:
     from .patterns import Automaton
@@ -67,7 +67,7 @@ class Span:
         if other.rank > self.rank:
             self.placeholder, self.rank = other.placeholder, other.rank
         self.end = max(self.end, other.end)
-        self.runs += other.runs
+        self.runs = tuple(dict.fromkeys(self.runs + other.runs))
 
     def shift(self, by: int) -> None:
         """Move it, as the text's beginning was cut off."""
@@ -88,6 +88,7 @@ class RedactingStream:
     """
 
     __slots__ = (
+        "_ahead",
         "_at",
         "_exact",
         "_layers",
@@ -109,6 +110,7 @@ class RedactingStream:
         self._shown = 0  # what is before was emitted or dropped
         self._reach = 0  # the end of what was found, as far as it is decided
         self._spans: list[Span] = []
+        self._ahead: list[Span] = []  # those that begin behind what is decided: no part of that
 
     @property
     def held(self) -> int:
@@ -155,7 +157,7 @@ class RedactingStream:
         shown = self._advance(self._layers(), text, final=True)
         self._raw = ""
         self._at = self._since = self._shown = self._reach = 0
-        self._spans = []
+        self._spans, self._ahead = [], []
         return shown
 
     def idle(self) -> str:
@@ -255,40 +257,59 @@ class RedactingStream:
                 ends = [(run(text, known).end(), run) for run in span.runs]
                 span.end = max(span.end, *(end for end, _ in ends))
                 span.runs = tuple(run for end, run in ends if end == length)
-                self._reach = max(self._reach, span.end)
+                if span.start < self._at:
+                    self._reach = max(self._reach, span.end)
 
     def _look(self, text: str, hits: list[tuple[int, Bucket]], stop: int, *, final: bool) -> int:
         """Decide hits in order, up to the first that cannot be; return where that is."""
         index = 0
+        runs: Runs = {}
         while index < len(hits):
             start = hits[index][0]
             if start >= stop:
                 break
             spans: list[Span] = []
             while index < len(hits) and hits[index][0] == start:
-                found = self._at_hit(text, start, hits[index][1], final=final)
+                found = self._at_hit(text, start, hits[index][1], runs, final=final)
                 if found is None:
                     return start
                 spans += found
                 index += 1
             for span in spans:
-                self._found(span)
+                self._found(span, start)
         return stop
 
-    def _found(self, span: Span) -> None:
+    def _found(self, span: Span, position: int) -> None:
         span.start = max(span.start, self._at)
         if span.end > max(self._at, self._shown):  # else all of it was visible before it was known
             self._spans.append(span)
-            self._reach = max(self._reach, span.end)
+            if span.start > position:
+                self._pass(position)
+                self._ahead.append(span)
+            else:
+                self._reach = max(self._reach, span.end)
 
-    def _at_hit(self, text: str, start: int, bucket: Bucket, *, final: bool) -> list[Span] | None:
+    def _pass(self, position: int) -> None:
+        """Take what begins before a position as decided."""
+        self._reach = max([self._reach, *(s.end for s in self._ahead if s.start < position)])
+        self._ahead = [span for span in self._ahead if span.start >= position]
+
+    def _is_fresh(self, start: int) -> bool:
+        """Whether what stands right before a position was redacted, and nothing reaches over it."""
+        if self._ahead:
+            self._pass(start)
+        return start == self._reach
+
+    def _at_hit(
+        self, text: str, start: int, bucket: Bucket, runs: Runs, *, final: bool
+    ) -> list[Span] | None:
         """The spans that begin here; None where that cannot be said yet."""
         spans: list[Span] = []
         for pattern in bucket.complete(text, start):
             if isinstance(pattern, Literal):
                 found = self._literal(text, start, pattern, final=final)
             elif start >= self._at:
-                found = self._rules(text, start, pattern, final=final)
+                found = self._rules(text, start, pattern, runs, final=final)
             else:
                 continue  # decided before
             if found is None:
@@ -308,7 +329,7 @@ class RedactingStream:
     ) -> list[Span] | None:
         end = start + len(literal.text)
         if literal.whole_word:
-            if start and start != self._reach and _WORD(text, start - 1):
+            if start and not self._is_fresh(start) and _WORD(text, start - 1):
                 return []
             if end == len(text):
                 if not final:
@@ -322,19 +343,23 @@ class RedactingStream:
         rank = (2, len(literal.text))
         return [Span(start + literal.offset, end, literal.placeholder, rank)]
 
-    def _rules(self, text: str, start: int, anchor: Anchor, *, final: bool) -> list[Span] | None:
+    def _rules(
+        self, text: str, start: int, anchor: Anchor, measured: Runs, *, final: bool
+    ) -> list[Span] | None:
         if self._exact:
             return []
         spans = []
         behind = start + len(anchor.text)
+        fresh = self._is_fresh(start)
         for rule in anchor.rules:
             found = rule.match(
                 text,
                 start,
                 behind,
-                fresh=start == self._reach,
+                fresh=fresh,
                 final=final,
                 beginnings=self._beginnings,
+                runs=measured,
             )
             if isinstance(found, Open):
                 return None
@@ -347,7 +372,9 @@ class RedactingStream:
     def _beginnings(
         self, text: str, first: int, last: int, *, final: bool
     ) -> list[tuple[int, bool]]:
-        return beginnings(self._seen, text, first, last, exact=self._exact, final=final)
+        found = beginnings(self._seen, text, first, last, exact=self._exact, final=final)
+        ahead = {s.start: True for s in self._ahead if first <= s.start <= last}
+        return sorted((dict(found) | ahead).items()) if ahead else found
 
     # --- what goes out -----------------------------------------------------------------------
 
@@ -385,6 +412,8 @@ class RedactingStream:
         return max(span.end, cursor)
 
     def _keep(self, text: str, hold: int, stop: int) -> None:
+        if self._ahead:
+            self._pass(hold)
         shown = max(hold, self._shown)
         cut = min(hold - CONTEXT, stop)
         if cut > 0:

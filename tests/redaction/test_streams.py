@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from fuzz import redaction as fuzz
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from runner_shell.redaction import Redactor, Rule, SecretRegistry
 from runner_shell.redaction.patterns import Automaton, Pattern
+from runner_shell.redaction.rule import MAX_HEAD
 from runner_shell.redaction.rules import DEFAULT_RULES
 
 EXAMPLES = [
@@ -157,6 +160,44 @@ def test_a_secret_that_repeats_without_end_costs_no_buffer() -> None:
         shown += stream.feed("abc")
         assert stream.held < 9
     assert shown + stream.finish() == "[REDACTED:S0]"
+
+
+def test_a_closed_rule_that_runs_costs_no_more_than_a_head() -> None:
+    """What is longer than a rule may hold is a key whatever follows on it."""
+    token = "dapi" + "3f9a0c7e" * 4 + "-"
+    stream, most = ALL.stream(), 0
+    shown = stream.feed(token)
+    for _ in range(3_000):
+        shown += stream.feed("0")
+        most = max(most, stream.held)
+    assert most <= len("dapi") + MAX_HEAD
+    shown += stream.feed("x") + stream.finish()
+    assert shown == ALL.text(token + "0" * 3_000 + "x") == "[REDACTED:DATABRICKS_TOKEN]x"
+
+
+def test_matches_within_a_match_cost_no_more_than_it() -> None:
+    """Where a match goes on is found once, and a stream asks each rule once whether it does."""
+    made = Redactor(SecretRegistry(), [replace(rule) for rule in DEFAULT_RULES])
+    measured: list[int] = []
+    for rule in made._rules():
+        rule.__dict__["runner"] = _counted(rule.runner, measured)
+    text = "password=a1b2c3d4e5f6" * 500
+    assert made.text(text) == "password=[REDACTED:ASSIGNED_SECRET]"
+    assert sum(measured) < 2 * len(text)
+    stream = made.stream()
+    for start in range(0, len(text), 7):
+        measured.clear()
+        stream.feed(text[start : start + 7])
+        assert len(measured) < 6
+
+
+def _counted(runner: Any, measured: list[int]) -> Any:
+    def counted(text: str, start: int, *limit: int) -> Any:
+        found = runner(text, start, *limit)
+        measured.append(found.end() - start)
+        return found
+
+    return counted
 
 
 def test_ordinary_text_is_not_held() -> None:

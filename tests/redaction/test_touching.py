@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner_shell.redaction import Redactor, SecretRegistry
+from runner_shell.redaction import Redactor, Rule, SecretRegistry
 from runner_shell.redaction.rules import DEFAULT_RULES
 
 KNOWN = "q7w8e9r0t1y2u3i4o5p6"
@@ -92,6 +92,34 @@ def test_a_key_is_held_no_longer_than_the_secret_behind_it_may_be() -> None:
         stream.feed(character)
         most = max(most, stream.held)
     assert len(key) + len(KNOWN) - 2 <= most < len(key) + longest
+
+
+def test_a_secret_that_begins_further_behind_does_not_count_before_it_does() -> None:
+    """What stands between a rule's anchor and its password is judged by what stands before it."""
+    made = Redactor(SecretRegistry({"HOST": "https://ab", "SHORT": "user12"}))
+    whole = made.text("https://abuser12:passw0rd@x")
+    assert whole == "[REDACTED:HOST][REDACTED:SHORT]:[REDACTED:URL_PASSWORD]x"
+    assert made.text(whole) == whole
+    stream = made.stream()
+    assert "".join(map(stream.feed, "https://abuser12:passw0rd@x")) + stream.finish() == whole
+
+
+PAIR = Rule(
+    name="pair",
+    vendor="Acme",
+    anchors=("id=",),
+    then=r"[A-Z]{20}(?P<secret>[a-z0-9]{20})",
+    source="https://acme.example/keys",
+    examples=("id=ABCDEFGHIJKLMNOPQRSTq7w8e9r0t1y2u3i4o5p6",),
+)
+
+
+def test_a_key_ends_where_the_part_of_a_match_begins_that_is_redacted() -> None:
+    """That becomes a placeholder as well."""
+    made = Redactor(SecretRegistry(), (*DEFAULT_RULES, PAIR))
+    whole = made.text(f"id=AKIAABCDEFGHIJKLMNOPz9{KNOWN[2:]} end")
+    assert whole == "id=[REDACTED:AWS_ACCESS_KEY_ID][REDACTED:PAIR] end"
+    assert made.text(whole) == whole
 
 
 @pytest.mark.parametrize(
