@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import get_args
 
 from ..errors import ConfigurationError
+from .reach import NAMELESS, placeholder
 from .rule import MAX_HEAD, Evidence, Hit, Open, Rule
 
 SHORTEST_ANCHOR = 2
+_KINDS = "aZ0_-./ "
+_REDACTED = placeholder(NAMELESS) * (MAX_HEAD // len(placeholder(NAMELESS)))
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -89,10 +92,12 @@ def _behaviour(rule: Rule) -> list[str]:
     for example in rule.examples:
         if not matches(rule, example):
             problems.append(f"it does not find its example {example[:24]!r}…")
-        elif not is_prefix_decidable(rule, example):
+        elif not all(is_prefix_decidable(rule, text) for text in _followed(rule, example)):
             problems.append(
                 f"how much of its example {example[:24]!r}… is a match changes with what follows"
             )
+        elif takes_in_a_placeholder(rule, example):
+            problems.append("it takes in what was redacted: write `[^\\s\\[]` instead of `\\S`")
     for text in rule.counter_examples:
         if matches(rule, text):
             problems.append(f"it finds its counter-example {text!r}")
@@ -110,6 +115,23 @@ def matches(rule: Rule, text: str) -> list[Hit]:
                 found.append(hit)
             start = text.find(anchor, start + 1)
     return found
+
+
+def _followed(rule: Rule, example: str) -> Iterator[str]:
+    """An example as it is, and with a character of each kind right behind what is found in it."""
+    yield example
+    for hit in matches(rule, example):
+        yield from (example[: hit.end] + character for character in _KINDS)
+
+
+def takes_in_a_placeholder(rule: Rule, example: str) -> bool:
+    """Whether a match goes on into a placeholder: to redact twice would change something."""
+    return any(
+        found.end > end
+        for hit in matches(rule, example)
+        for end in range(hit.start, hit.end + 1)
+        for found in matches(rule, example[:end] + _REDACTED)
+    )
 
 
 def is_prefix_decidable(rule: Rule, text: str) -> bool:

@@ -100,6 +100,10 @@ OWN = Rule(
             {"then": "[a-z0-9]{4,8}", "run": ""},
             "changes with what follows",
         ),
+        ({"then": r"[a-z0-9]{12}\b", "run": ""}, "changes with what follows"),
+        ({"then": "[a-z0-9]{12}(?![a-z])", "run": ""}, "changes with what follows"),
+        ({"then": r"(?P<secret>\S{12})", "run": ""}, "takes in what was redacted"),
+        ({"run": r"[^\s]"}, "takes in what was redacted"),
     ],
 )
 def test_a_rule_that_would_leak_or_depend_on_cuts_is_refused(
