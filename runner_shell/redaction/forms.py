@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from base64 import b32encode, b64encode
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
@@ -87,24 +88,42 @@ def _escaped(text: str) -> Iterator[str]:
 
 
 def _json(text: str) -> Iterator[str]:
-    styles: tuple[Callable[[str], str], ...] = (
-        lambda part: json.dumps(part, ensure_ascii=False)[1:-1],
-        lambda part: json.dumps(part)[1:-1],
-        lambda part: json.dumps(part)[1:-1].replace("/", "\\/"),
-        lambda part: _without_markup(json.dumps(part)[1:-1]),
-    )
-    for style in styles:
-        inner = text
-        for _ in range(_JSON_DEPTHS):
-            inner = style(inner)
-            yield inner
+    """At each depth in every style, as who encodes a text again may be another one's encoder."""
+    layer = [text]
+    for _ in range(_JSON_DEPTHS):
+        layer = list(dict.fromkeys([style(inner) for inner in layer for style in _JSON_STYLES]))
+        yield from layer
 
 
-def _without_markup(text: str) -> str:
-    """As encoders write it that make JSON safe inside of HTML (Go's, by default)."""
-    for char in "<>&":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
+_utf8 = json.JSONEncoder(ensure_ascii=False).encode
+_ascii = json.JSONEncoder().encode
+_LOWER_NUMBER = re.compile(r"\\u[0-9a-f]{4}")
+
+
+def _numbered(characters: str, number: str) -> dict[int, str]:
+    """A translation of characters into `\\u` and their number, as inside of HTML."""
+    return {ord(char): f"\\u{ord(char):{number}}" for char in characters}
+
+
+_GO = _numbered("<>&", "04x")
+_DOTNET = _numbered("<>&'+`", "04X")
+
+
+def _dotnet(part: str) -> str:
+    """As .NET's encoder writes it, which leaves little as it is."""
+    plain = _ascii(part)[1:-1].replace('\\"', "\\u0022")
+    if "\\u" in plain:
+        plain = _LOWER_NUMBER.sub(lambda found: "\\u" + found[0][2:].upper(), plain)
+    return plain.translate(_DOTNET)
+
+
+_JSON_STYLES: tuple[Callable[[str], str], ...] = (
+    lambda part: _utf8(part)[1:-1],
+    lambda part: _ascii(part)[1:-1],
+    lambda part: _ascii(part)[1:-1].replace("/", "\\/"),
+    lambda part: _ascii(part)[1:-1].translate(_GO),
+    _dotnet,
+)
 
 
 def _percent(text: str, raw: bytes) -> Iterator[str]:

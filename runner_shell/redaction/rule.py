@@ -80,7 +80,8 @@ class Rule:
         vendor: Whose credential it is.
         anchors: Fixed beginnings, at least two characters each; three where they are common.
         then: What follows an anchor, a regular expression of bounded length. A group called
-            `secret` says which part is redacted; without one it is everything from the anchor on.
+            `secret` says which part is redacted, and with `run` what follows it; without one it is
+            everything from the anchor on.
         source: Where the vendor documents the format, or speaks of the credential.
         examples: Texts that contain a match; invented values.
         counter_examples: Texts that look alike and must stay as they are.
@@ -153,6 +154,8 @@ class Rule:
                 return self._cut_short(text, start, behind, others)
             if at_end and not final:
                 return OPEN
+        if self._is_part and not self.run:
+            return Hit(found.start("secret"), found.end("secret"), False)
         return Hit(self._first(start, found), end, at_end and bool(self.run))
 
     def _cut_short(

@@ -32,6 +32,21 @@ def code_units(text: str) -> list[int]:
     return [int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 2)]
 
 
+def dotnet(value: str) -> str:
+    """What .NET's encoder makes of it: ASCII, and upper case."""
+    unsafe = "\"<>&'+`"
+    return "".join(
+        "\\" * 2 if char == "\\"
+        else {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char)
+        or (
+            "".join(f"\\u{unit:04X}" for unit in code_units(char))
+            if char in unsafe or not " " <= char <= "~"
+            else char
+        )
+        for char in value
+    )  # fmt: skip
+
+
 FORMS: dict[str, Callable[[str], str]] = {
     "raw": str,
     "JSON": lambda s: json.dumps(s)[1:-1],
@@ -39,6 +54,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "JSON in JSON": lambda s: json.dumps(json.dumps(s))[3:-3],
     "JSON in JSON in JSON": lambda s: json.dumps(json.dumps(json.dumps(s)))[7:-7],
     "JSON with escaped slashes": lambda s: json.dumps(s)[1:-1].replace("/", "\\/"),
+    "JSON of Go": lambda s: (
+        json.dumps(s)[1:-1].replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    ),
+    "JSON of .NET": dotnet,
+    "JSON, not escaped, in JSON": lambda s: json.dumps(json.dumps(s, ensure_ascii=False))[3:-3],
+    "JSON of .NET in JSON": lambda s: json.dumps(dotnet(s))[1:-1],
     "repr": lambda s: repr(s)[1:-1],
     "shell": lambda s: s.replace("'", "'\"'\"'"),
     "percent": lambda s: quote(s, safe=""),

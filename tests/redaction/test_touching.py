@@ -98,7 +98,7 @@ def test_a_secret_that_begins_further_behind_does_not_count_before_it_does() -> 
     """What stands between a rule's anchor and its password is judged by what stands before it."""
     made = Redactor(SecretRegistry({"HOST": "https://ab", "SHORT": "user12"}))
     whole = made.text("https://abuser12:passw0rd@x")
-    assert whole == "[REDACTED:HOST][REDACTED:SHORT]:[REDACTED:URL_PASSWORD]x"
+    assert whole == "[REDACTED:HOST][REDACTED:SHORT]:[REDACTED:URL_PASSWORD]@x"
     assert made.text(whole) == whole
     stream = made.stream()
     assert "".join(map(stream.feed, "https://abuser12:passw0rd@x")) + stream.finish() == whole
