@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -274,6 +276,57 @@ def test_one_flush_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     journal.flush()
     journal.flush()
     assert len(written) == 1
+    journal.close()
+
+
+def test_the_disk_is_asked_to_keep_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the writer's back, again for what comes later, and before a next segment is begun."""
+    journal = opened(tmp_path / "j", segment_bytes=2000)
+    asked = threading.Event()
+    sizes: list[tuple[str, int]] = []
+    sync = os.fdatasync
+
+    def noted(descriptor: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+        sizes.append((name, os.fstat(descriptor).st_size))
+        sync(descriptor)
+        asked.set()
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    for seq in (1, 2):
+        asked.clear()
+        say_many(journal, 1, since=seq)
+        journal.flush()
+        assert asked.wait(60.0)
+        assert sizes[-1][1] == journal._segment.size
+    first = journal._segment
+    say_many(journal, 1, since=3, size=3000)
+    journal.flush()
+    begun = [name for name, _ in sizes].index(journal._segment.path.name)
+    assert (first.path.name, first.size) in sizes[:begun]
+    journal.close()
+
+
+def test_a_disk_that_cannot_keep_what_was_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next flush at the latest, and again: the session must not go on as if it were kept."""
+    journal = opened(tmp_path / "j")
+
+    def broken(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    say_many(journal, 1)
+    journal.flush()
+    thread = journal._syncer._thread
+    assert thread is not None
+    thread.join(60.0)
+    for _ in range(2):
+        with pytest.raises(JournalBroken, match="cannot be synced: Input/output error"):
+            journal.flush()
     journal.close()
 
 

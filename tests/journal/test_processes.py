@@ -163,6 +163,22 @@ def test_a_directory_that_cannot_be_written_is_refused_at_the_start(tmp_path: Pa
         opened(tmp_path / "j")
 
 
+def test_a_read_only_disk_is_refused_at_the_start(tiny_disk: Path) -> None:
+    """Also where a journal lies on it already, which stays as it is."""
+    if not tiny_disk.is_dir():
+        return
+    journal = opened(tiny_disk / "j")
+    sent = say_many(journal, 3)
+    journal.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    with pytest.raises(ConfigurationError, match=r"RUNNER_STATE_DIR: .*Read-only file system"):
+        opened(tiny_disk / "j")
+    subprocess.run(["mount", "-o", "remount,rw", str(tiny_disk)], check=True)
+    again = opened(tiny_disk / "j")
+    assert held(again) == sent
+    again.close()
+
+
 def test_a_second_live_runner_is_refused(tmp_path: Path) -> None:
     """It is told who has the directory, and a killed one keeps nobody out."""
     with running(HOLDER, tmp_path) as holder:
