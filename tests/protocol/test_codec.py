@@ -116,6 +116,23 @@ def test_event_survives_the_wire(name: str) -> None:
     check()
 
 
+@pytest.mark.parametrize("name", EVENT_NAMES)
+def test_the_short_way_of_an_emitted_event_reads_the_same(name: str) -> None:
+    """`decode_emitted` makes what `decode_payload` makes, and refuses what that refuses."""
+
+    @quick
+    @given(event=structs(catalogue.EVENTS[name].struct), cut=st.integers(min_value=1))
+    def check(event: events.Event, cut: int) -> None:
+        payload = codec.encode_payload(event)
+        assert codec.decode_emitted(payload) == codec.decode_payload(payload)
+        with pytest.raises(RemoteProtocolError):
+            codec.decode_emitted(payload[: -1 - cut % (len(payload) - 1)])
+        with pytest.raises(RemoteProtocolError):
+            codec.decode_emitted(payload[:-1] + b',"scope":7}')
+
+    check()
+
+
 @pytest.mark.parametrize("name", catalogue.COMMANDS)
 def test_command_survives_the_wire(name: str) -> None:
     """A command that is encoded and decoded is the command that was given."""

@@ -13,6 +13,7 @@ from runner_shell.errors import JournalBroken
 from runner_shell.journal import MemoryJournal
 from runner_shell.protocol.events import Event, UnknownEvent
 from runner_shell.shell.outbound.delivery import Delivery
+from runner_shell.shell.outcome import Verdict
 from runner_shell.shell.thread.crossing import LINGER_SECONDS
 from runner_shell.transport.memory import MemorySocket
 from runner_shell.transport.socket import PromptSocket
@@ -25,20 +26,26 @@ class NotingJournal(MemoryJournal):
 
     Attributes:
         kept: The last event that a flush has written.
+        kept_command: The last command, likewise.
         breaks: Whether reading an event back fails.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.kept = self.told = 0
+        self.kept_command = self.told_command = 0
         self.breaks = False
 
     def append(self, seq: int, encoded: bytes, event: Event | UnknownEvent, turn: str) -> None:
         self.told = seq
         super().append(seq, encoded, event, turn)
 
+    def accept(self, seq: int, command: bytes) -> None:
+        self.told_command = seq
+        super().accept(seq, command)
+
     def flush(self) -> None:
-        self.kept = self.told
+        self.kept, self.kept_command = self.told, self.told_command
 
     def read(self, seq: int) -> bytes:
         if self.breaks:
@@ -53,6 +60,11 @@ class WatchedGateway(FakeGateway):
         super().__init__()
         self.journal = journal
         self.early: list[int] = []
+        self.early_commands: list[int] = []
+
+    @property
+    def command_acks(self) -> list[int]:
+        return [one["seq"] for one in self.frames if one["frame"] == "ack"]
 
     async def dial(self) -> PromptSocket:
         socket = await super().dial()
@@ -60,9 +72,11 @@ class WatchedGateway(FakeGateway):
         send_now = socket.send_now
 
         def watched(data: bytes) -> None:
-            kept = self.journal.kept
-            numbers = [event["seq"] for event in json.loads(data).get("events", ())]
+            kept, frame = self.journal.kept, json.loads(data)
+            numbers = [event["seq"] for event in frame.get("events", ())]
             self.early += [seq for seq in numbers if seq > kept]
+            if frame["frame"] == "ack" and frame["seq"] > self.journal.kept_command:
+                self.early_commands.append(frame["seq"])
             send_now(data)
 
         socket.send_now = watched  # type: ignore[method-assign]
@@ -78,6 +92,22 @@ async def test_nothing_is_on_its_way_before_it_is_kept() -> None:
         assert (await run.end()).exit_code == 0
     assert gateway.received > 10
     assert gateway.early == []
+
+
+async def test_no_command_is_acknowledged_before_it_is_kept() -> None:
+    """ "Accepted once (journaled, then acknowledged)": written, and not only on its way there."""
+    journal = NotingJournal()
+    gateway = WatchedGateway(journal)
+    async with running(gateway, interactive=True, journal=journal) as run:
+        await gateway.wait_for("session.started")
+        for seq in (1, 2, 3):
+            command = {"type": "state.get", "id": f"c{seq}", "seq": seq, "by": "ann"}
+            await gateway.send("commands", commands=[command])
+            await gateway.until(lambda: gateway.command_acks[-1:] == [seq])  # noqa: B023 — awaited
+        assert journal.kept_command == 3
+        run.runner.stop(Verdict.of("stopped", "enough"))
+        await run.end()
+    assert gateway.early_commands == []
 
 
 class Dripping(Adapter):

@@ -72,6 +72,43 @@ async def test_past_the_high_mark_deltas_merge_and_the_text_stays_exact(tmp_path
     assert len(gateway.of_type("block.delta")) < 1000
 
 
+class Drips(Adapter):
+    """Emits each delta only when the one before has crossed, so that none are joined on the way."""
+
+    name: ClassVar[str] = "drips"
+
+    async def turn(self, turn: Turn) -> Ending:
+        turn.emit(events.MessageStarted(id="m"))
+        turn.emit(events.BlockStarted(message="m", index=0))
+        for text in ("x" * 3000, *(f" {number}" for number in range(20))):
+            turn.emit(events.BlockDelta(message="m", index=0, text=text))
+            while turn._port._crossing.things:  # type: ignore[attr-defined]  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        turn.emit(events.BlockFinished(message="m", index=0))
+        turn.emit(events.MessageFinished(id="m"))
+        return Ending("completed")
+
+
+@pytest.mark.parametrize(("high_mark_bytes", "merges"), [(2000, True), (1_000_000, False)])
+async def test_only_past_the_high_mark_deltas_merge_that_cross_alone(
+    tmp_path: Path, high_mark_bytes: int, merges: bool
+) -> None:
+    """What comes behind is added to what waits for its number, and not only what comes together."""
+    gateway = LastingGateway(acknowledges=False, credit=1000)
+    make = lambda: Drips(Drips.Settings())  # noqa: E731
+    async with life(
+        gateway, tmp_path / "j", "x", make=make, high_mark_bytes=high_mark_bytes, grace_seconds=60
+    ) as run:
+        await gateway.wait_for("turn.started")
+        while run.runner.turn:  # noqa: ASYNC110 — no event tells it
+            await asyncio.sleep(0.01)
+        await gateway.acknowledge()
+        assert (await run.end()).exit_code == 0
+    gateway.check()
+    assert gateway.text() == "x" * 3000 + "".join(f" {number}" for number in range(20))
+    assert (len(gateway.of_type("block.delta")) < 5) == merges
+
+
 async def test_at_the_journals_limit_the_turn_is_interrupted(tmp_path: Path) -> None:
     """An adapter that never waits, and says what cannot be merged: its turn ends with the cause."""
     gateway = LastingGateway(acknowledges=False, credit=1000)

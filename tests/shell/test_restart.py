@@ -88,6 +88,20 @@ async def test_a_turn_goes_on_behind_its_checkpoint(tmp_path: Path) -> None:
     raise AssertionError("no death in a tool call")
 
 
+async def test_a_torn_tail_is_told(tmp_path: Path) -> None:
+    """By a warning with its size, and only where there was one."""
+    assert await lived(LastingGateway(), tmp_path / "whole") == 0
+    seen = []
+    for directory, sendable in deaths(tmp_path / "whole", tmp_path):
+        if sendable and sendable[-1]["type"] == "tool.started":
+            gateway = LastingGateway(sendable, epoch=1)
+            assert await lived(gateway, directory) == 0
+            warnings = gateway.of_type("warning")
+            seen.append([one["message"] for one in warnings if one["code"] == "journal_cut"])
+    told = ["the last 9 bytes of the journal were torn and are cut off"]
+    assert seen[:2] == [[], told]
+
+
 async def test_a_block_that_was_cut_off_ends_with_the_text_it_had(tmp_path: Path) -> None:
     """To the character, as cancelled, before its message and its turn."""
     await lived(LastingGateway(), tmp_path / "whole")
