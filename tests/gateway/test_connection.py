@@ -313,6 +313,25 @@ async def test_a_commit_in_flight_is_in_the_next_welcome() -> None:
         assert (await anext(live)).seq == 1
 
 
+async def test_what_waits_behind_a_commit_is_not_committed_after_the_fence() -> None:
+    """It was read before, and not handed to the store: the next welcome does not count it."""
+    store = HeldStore()
+    async with bench(store) as gateway:
+        old = gateway.dial()
+        await old.greet()
+        await old.say(events_frame(event(1)))
+        await store.begun.wait()
+        await old.say(events_frame(event(2, message="old")))
+        new = gateway.dial()
+        await new.say(hello(epoch=1))
+        assert await old.hear_close() == CloseCode.REPLACED
+        store.go.set()
+        assert (await new.hear("welcome"))["acked"] == 1
+        for _ in range(5):  # the store answers in order
+            await store.saved_state(KEY)
+        assert await gateway.core.events(ADMIN, "s") == [event(1).encode()]
+
+
 async def test_after_its_fence_a_connection_commits_nothing() -> None:
     """Frames that the old process still sends, even correct ones, change nothing."""
     async with bench() as gateway:

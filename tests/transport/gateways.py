@@ -114,9 +114,11 @@ class Gateway:
     Attributes:
         tokens: The token of each dial.
         answers: What the next dials get: an HTTP status, or a conversation; then `stay`.
+        headers: What an HTTP answer says besides.
     """
 
-    def __init__(self, *answers: int | Converse) -> None:
+    def __init__(self, *answers: int | Converse, headers: dict[str, str] | None = None) -> None:
+        self.headers = headers or {}
         self.tokens: list[str] = []
         self.answers: list[int | Converse] = list(answers)
         self.address = ""
@@ -143,7 +145,9 @@ class Gateway:
         if self.answers and isinstance(self.answers[0], int):
             status = self.answers.pop(0)
             assert isinstance(status, int)
-            return connection.respond(HTTPStatus(status), "as ordered\n")
+            response = connection.respond(HTTPStatus(status), "as ordered\n")
+            response.headers.update(self.headers)
+            return response
         return None
 
     async def _converse(self, connection: ServerConnection) -> None:

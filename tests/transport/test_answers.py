@@ -6,22 +6,24 @@ Source: docs/reference/protocol.md, "Closing".
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 from gateways import Converse, Dialler, Gateway, welcome
 from websockets.asyncio.server import ServerConnection
 
+from runner_shell.protocol.frames import CloseCode
 from runner_shell.shell.outcome import Verdict
 from runner_shell.shell.runner import Runner, RunnerSettings
 from runner_shell.testing.adapters import EchoAdapter
 from runner_shell.transport.websocket import dial
 
 FINAL_STATUS = [400, 401, 403, 404, 405, 410, 426]
-FINAL_CODES = [4000, 4001, 4002, 4003, 4004, 4010, 4026, 4099]
-LATER_STATUS = [408, 425, 429, 500, 502, 503, 504]
+FINAL_CODES = [4000, 4001, 4002, 4003, 4004, 4010, 4011, 4026, 4099]
+LATER_STATUS = [302, 408, 425, 429, 500, 502, 503, 504]
 LATER_CODES = [1000, 1001, 1006, 1011, 1012, 1013, 4100, 4101, 4110, 4129, 4130, 4199, 4999]
-NOW_CODES = [4200, 4201, 4299]
+NOW_CODES = [4200, 4201, 4202, 4299]
 
 
 def closing(code: int, *, first: bool) -> Converse:
@@ -65,6 +67,24 @@ async def test_what_may_change_is_tried_again(answer: int) -> None:
         assert one.refusals == []
         assert len(one.waits) == 2, "the first dial at once, each further one behind a wait"
     assert len(gateway.tokens) == 3
+
+
+def test_every_close_code_is_among_these() -> None:
+    """A new one gets its row here too."""
+    codes = {code for name, code in vars(CloseCode).items() if name.isupper()}
+    assert len(codes) > 10
+    assert codes <= {*FINAL_CODES, *LATER_CODES, *NOW_CODES}
+
+
+async def test_retry_after_is_kept_to() -> None:
+    """Who says when it wants to be dialled again is not dialled before."""
+    gateway = Gateway(503, headers={"Retry-After": "1"})
+    async with gateway.serving():
+        one = Dialler(gateway.address)
+        began = time.monotonic()
+        async with one.running():
+            await one.until(lambda: one.welcomes)
+        assert time.monotonic() - began >= 1.0
 
 
 @pytest.mark.parametrize("code", NOW_CODES)
