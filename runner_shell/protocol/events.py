@@ -406,7 +406,9 @@ class RequestOpened(Event, frozen=True, kw_only=True, tag="request.opened"):
         deferrable: Whether the turn may end (`waiting`) while the question stays open.
         expires_at: RFC 3339 time at which `default` becomes the answer, or null.
         default: The answer when it expires. Null denies.
-        digest: SHA-256, in hex, of kind, title, body, schema and options as they are shown here.
+        digest: SHA-256, in hex, of an object of `kind`, `title`, `body`, `schema` and `options` as
+            they are shown here, or their defaults: as JSON in UTF-8, without white space, the keys
+            of every object sorted, no character escaped that need not be.
     """
 
     id: str

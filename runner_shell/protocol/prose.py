@@ -21,6 +21,9 @@ body, *before* it accepts, see [Closing](#closing). Extensions are not offered. 
 the other's WebSocket pings, but neither must send any: liveness is the link's own matter, see
 [Liveness](#liveness).
 
+A session's id has 1 to 128 ASCII letters, digits, `.`, `_` and `-`, and begins with a letter or a
+digit: no runner dials another.
+
 ```text
 runner                                              gateway
   │ ── upgrade, with token and subprotocol ───────────▶ │  401 403 404 426: final. 429 503: later
@@ -53,13 +56,17 @@ A process dials first with `epoch: null`, and `welcome` tells it the number the 
 it; each later dial of the process repeats that number. A higher one supersedes a lower for good.
 Nothing is numbered before the first `welcome`.
 
-If `welcome.acked` is not below `hello.next`, the gateway holds more than the runner does: the
-runner's history was lost. It goes on at `acked + 1` with a new `log`, and says so with `gap`.
+If the first `welcome.acked` of a process is not below `hello.next`, the gateway holds more than the
+runner does: the runner's history was lost. It goes on at `acked + 1` with a new `log`, and says so
+with `gap`.
 
 So it is if `welcome.committed_epoch` is above the last epoch in the runner's journal: the event
 `acked` is another journal's, and what this one has not sent would stand under numbers that follow
 another history. A runner therefore journals the epoch of its first `welcome` before it sends
 anything under it. A gateway that does not know the field leaves it out.
+
+What is acknowledged stays so. A runner takes a lower number than it was told before, one that it
+has not emitted, or another epoch at a later dial, for an error of the gateway's (4002), and ends.
 
 An event that fits no frame goes as parts, under its one number; `welcome.parts` says how many of
 them have arrived. `credit` is how many bytes may be unacknowledged; one event always fits.
@@ -93,7 +100,7 @@ For each session a gateway keeps:
    under way.
 4. Only then read the last committed number, and send `welcome`.
 
-**On `events`**, in order, with `next` = last committed + 1:
+**On `events`**, in order, with `next` = last taken + 1 (`acked + 1` after `welcome`):
 
 * a number below `next` is a repetition: leave it out;
 * `next` itself: take it;
@@ -156,6 +163,9 @@ which is before it is carried out, and answers each with exactly one event: `com
 `command.failed`. A process that dies in between leaves the answer to the next one. A command is
 applied at most once.
 
+A command never travels in parts: one that does not fit into a frame is refused to its client,
+before it has a number. Our gateway takes at most 4096 bytes less than `MAX_FRAME_BYTES`.
+
 `secret.add` has neither id nor number: it is passed on to the runner that is connected, or
 refused; it is never stored and never repeated, and has no answer.
 
@@ -194,5 +204,6 @@ connection: back off and dial again.
 
 To back off is to wait for a random time up to a ceiling, which doubles from 0.1 to 10 s; the
 first dial after acknowledged progress is at once. The token is read anew at every dial. After a
-final answer a runner exits with 2.
+final answer a runner exits with 2. Where its session is finished and that is acknowledged, it
+closes with WebSocket's own code 1000.
 """

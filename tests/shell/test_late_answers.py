@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,25 @@ async def test_an_answer_given_while_nobody_was_there(tmp_path: Path) -> None:
     assert codes == ["already_closed", "unknown_request"]
     (closed,) = gateway.of_type("request.closed")
     assert closed["digest"] == opened["digest"] != ""
-    assert len(opened["digest"]) == 64
+
+
+async def test_the_digest_is_of_what_is_shown(tmp_path: Path) -> None:
+    """Anybody can make it anew from `request.opened`, with its secrets replaced, by any library."""
+    gateway = LastingGateway()
+    secret = "sesame-open-12345"
+    question = QUESTION | {
+        "title": f"Push with {secret}?",
+        "body": {"zwei": [1, 2.5, "ü\u2028"], "eins": secret},
+        "options": ["yes", "no"],
+    }
+    async with life(gateway, tmp_path / "j", script({"ask": question}), secrets={"S": secret}):
+        opened = await gateway.wait_for("request.opened")
+    absent = {"body": None, "schema": None, "options": []}
+    names = ("kind", "title", "body", "schema", "options")
+    shown = {name: (absent | opened)[name] for name in names}
+    assert shown["body"]["eins"] == "[REDACTED:S]"
+    text = json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert opened["digest"] == hashlib.sha256(text.encode()).hexdigest()
 
 
 async def test_a_death_in_mid_question_is_a_deferral(tmp_path: Path) -> None:
