@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner_shell.errors import ConfigurationError
+from runner_shell.journal import DurableJournal
 from runner_shell.shell.configuration.environment import (
     OWN_SECRETS,
     TAKEN,
@@ -14,6 +15,7 @@ from runner_shell.shell.configuration.environment import (
     read_given,
     read_token,
 )
+from runner_shell.shell.process import Process, _journal, _runner_settings
 
 SECRET = "rs_s3cret-that-nobody-shows"
 
@@ -113,3 +115,24 @@ def test_what_leaves_the_environment() -> None:
     """Secrets leave it, and with them the place where one lies."""
     assert {"BOT_TOKEN"} == set(OWN_SECRETS)
     assert {"BOT_TOKEN", "BOT_TOKEN_FILE"} == set(TAKEN)
+
+
+def test_what_is_set_reaches_the_journal_and_the_runner(tmp_path: Path) -> None:
+    """What is read does something: each of these by another path than its default's."""
+    variables = {
+        "RESUME_POLICY": "ask",
+        "RUNNER_JOURNAL_LIMIT": "2000000",
+        "RUNNER_JOURNAL_RETENTION": "3",
+        "RUNNER_STATE_DIR": str(tmp_path),
+        "SESSION_ID": "s",
+    }
+    given, problems = read_given(variables)
+    assert problems == []
+    process = Process(given, variables)
+    settings = _runner_settings(process, ())
+    assert (settings.resume, settings.journal_limit_bytes) == ("ask", 2_000_000)
+    (process.state_dir / "shell").mkdir(parents=True, exist_ok=True)
+    journal = _journal(process, lasting=True)
+    assert isinstance(journal, DurableJournal)
+    assert journal._retention == 3
+    journal.close()
