@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import shlex
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.campaign import KINDS, Campaign, Plan
+from tests.chaos.campaign import ENDLESS, KINDS, Campaign, Plan
 from tests.chaos.mutants import MUTANTS
 
 
@@ -19,7 +20,7 @@ def main() -> int:
     options = _options()
     plan = Plan(
         seed=options.seed if options.seed is not None else random.randrange(10**6),
-        rounds=options.rounds or 10**9,
+        rounds=options.rounds or ENDLESS,
         seconds=options.seconds,
         runner_kills=options.runner_kills,
         only=tuple(options.only),
@@ -28,9 +29,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
         broken = _play(plan, Path(directory))
     if broken:
-        more = "" if plan.runner_kills else " --no-runner-kills"
-        print(f"again: python -m tests.chaos --seed {plan.seed} --seconds {plan.seconds:g}{more}")
+        print(f"again: python -m tests.chaos {shlex.join(_again(plan))}")
     return 1 if broken else 0
+
+
+def _again(plan: Plan) -> list[str]:
+    """The options that play this plan again."""
+    options = ["--seed", str(plan.seed), "--seconds", f"{plan.seconds:g}"]
+    options += ["--rounds", str(plan.rounds)] if plan.rounds != ENDLESS else []
+    options += [] if plan.runner_kills else ["--no-runner-kills"]
+    options += [word for kind in plan.only for word in ("--only", kind)]
+    return options + (["--mutant", plan.mutant] if plan.mutant else [])
 
 
 def _play(plan: Plan, directory: Path) -> list[str]:

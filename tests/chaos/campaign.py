@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from runner_shell.testing.faults import FaultProxy
 from tests.chaos import adapter
-from tests.chaos.oracle import DESCRIPTORS, Run, Tapped, violations
+from tests.chaos.oracle import DESCRIPTORS, MEMORY_KB, Run, Tapped, violations
 
 ROOT = Path(__file__).parents[2]
 SESSION = "chaos"
@@ -29,6 +29,10 @@ TOLD = 50
 
 DEADLINE_SECONDS = 120.0
 """Ends a hang; nothing is judged by it."""
+
+
+ENDLESS = 10**9
+"""Rounds enough for any time."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -44,7 +48,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """
 
     seed: int
-    rounds: int = 10**9
+    rounds: int = ENDLESS
     seconds: float = 30.0
     runner_kills: bool = True
     only: tuple[str, ...] = ()
@@ -83,6 +87,7 @@ class Campaign:
         self._calm = asyncio.Event()
         self._away = asyncio.Lock()
         self._descriptors: list[int] = []
+        self._rss_kb: list[int] = []
         self.faults = 0
         self.stored = 0
 
@@ -149,7 +154,7 @@ class Campaign:
                     self._say(f"{self.faults}: kill -9 the runner")
                     await self._kill_runner()
                     await self._start_runner()
-            self._note_descriptors()
+            self._note_gateway()
 
     def _kinds(self) -> list[str]:
         plan = self._plan
@@ -163,6 +168,7 @@ class Campaign:
             await asyncio.sleep(self._random.uniform(0.0, 0.5))
             await self._start_gateway()
             self._descriptors.clear()
+            self._rss_kb.clear()
 
     async def _kill_runner(self) -> None:
         """Kill the runner itself, not its guardian, which then ends by its own."""
@@ -181,15 +187,22 @@ class Campaign:
                 f" {self._output('runner')}"
             )
 
-    def _note_descriptors(self) -> None:
+    def _note_gateway(self) -> None:
+        process = Path(f"/proc/{self._gateway.pid}")
         with suppress(OSError):
-            self._descriptors.append(len(os.listdir(f"/proc/{self._gateway.pid}/fd")))
+            self._descriptors.append(len(os.listdir(process / "fd")))
+            pages = int((process / "statm").read_text().split()[1])
+            self._rss_kb.append(pages * os.sysconf("SC_PAGE_SIZE") // 1024)
 
-    def _leaks(self) -> list[str]:
-        few, many = min(self._descriptors, default=0), max(self._descriptors, default=0)
-        if many > few + DESCRIPTORS:
-            return [f"the gateway went from {few} to {many} descriptors"]
-        return []
+    def _leaks(self) -> Iterator[str]:
+        """Of the gateway's last process; the runners' are the oracle's to find."""
+        for noted, allowed, what in (
+            (self._descriptors, DESCRIPTORS, "descriptors"),
+            (self._rss_kb, MEMORY_KB, "KB"),
+        ):
+            few, many = min(noted, default=0), max(noted, default=0)
+            if many > few + allowed:
+                yield f"the gateway went from {few} to {many} {what}"
 
     # --- commands ----------------------------------------------------------------------------
 
