@@ -144,7 +144,7 @@ def test_a_drained_pod_goes_on(scene: Scene) -> None:
 
 
 def test_a_second_runner_on_the_directory_is_refused(scene: Scene) -> None:
-    """With 2 and who has it; the first one goes on. A killed one keeps nobody out."""
+    """With 2 and who has it; the first one goes on. Behind a killed one it has the next epoch."""
     first = scene.runner(script({"say": "a"}, {"checkpoint": True}, {"delay": 600}))
     scene.wait_for("session.saved")
     second = scene.runner("x")
@@ -156,6 +156,8 @@ def test_a_second_runner_on_the_directory_is_refused(scene: Scene) -> None:
     third = scene.runner("x", RUNNER_RESUME_POLICY="fail")
     assert third.wait() == 1
     assert check_order(scene.events()) == []
+    started = [event for event in scene.events() if event["type"] == "session.started"]
+    assert [event["epoch"] for event in started] == [1, 2]
 
 
 def test_the_policy_is_asked_for_what_it_can_be(scene: Scene) -> None:
