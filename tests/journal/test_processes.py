@@ -138,7 +138,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 def test_the_reserve_takes_the_endings_on_a_full_disk(tiny_disk: Path) -> None:
     """The cause is known, and there is still room to say it."""
     if not tiny_disk.is_dir():
-        return
+        pytest.skip("no right to mount a disk of a megabyte")
     journal = opened(tiny_disk / "j", segment_bytes=100_000)
     (tiny_disk / "filler").write_bytes(b"x" * 500_000)
     seq = 1
@@ -166,7 +166,7 @@ def test_a_directory_that_cannot_be_written_is_refused_at_the_start(tmp_path: Pa
 def test_a_read_only_disk_is_refused_at_the_start(tiny_disk: Path) -> None:
     """Also where a journal lies on it already, which stays as it is."""
     if not tiny_disk.is_dir():
-        return
+        pytest.skip("no right to mount a disk of a megabyte")
     journal = opened(tiny_disk / "j")
     sent = say_many(journal, 3)
     journal.close()
