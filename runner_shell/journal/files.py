@@ -95,7 +95,7 @@ class Segment:
     def sync(self) -> None:
         """Have the disk keep what was written."""
         with _broken(self.path, "synced"):
-            os.fdatasync(self.descriptor)
+            getattr(os, "fdatasync", os.fsync)(self.descriptor)  # macOS has only the latter
 
     def drop(self) -> None:
         """Delete it; what cannot be deleted is deleted another time."""

@@ -134,7 +134,7 @@ class Disk:
 
     def _synced(self, answers: Answers) -> Answers:
         try:
-            os.fdatasync(self._log_descriptor)
+            getattr(os, "fdatasync", os.fsync)(self._log_descriptor)  # macOS has only fsync
         except OSError as error:
             failed = StoreError(f"the disk did not keep {self._file!r}: {error}")
             return [(future, failed) for future, _ in answers]
