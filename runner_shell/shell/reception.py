@@ -182,7 +182,7 @@ class Reception:
         """
         backlog, events = self._journal.backlog_bytes, len(self._link.outbox)
         if self._pressure.stays_low(backlog, events):
-            return False
+            return False  # and so is far below the journal's limit
         self._pressure.update(backlog, events)
         self._runner.outlet.merge(self._pressure.merging)
         if backlog > self._runner.settings.journal_limit_bytes:

@@ -7,13 +7,16 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from afterlife import LastingGateway, life
 from fake_gateway import script
 
 from runner_shell import Adapter, Ending, Turn, events
+from runner_shell.shell.reception import Reception
+from runner_shell.shell.thread.crossing import Pressure
 from runner_shell.testing.adapters import ScriptedAdapter
 from runner_shell.testing.hosting import host
 
@@ -52,6 +55,27 @@ class FloodsWithEvents(Floods):
     async def interrupt(self, reason: str) -> bool:
         self.told = reason
         return False
+
+
+def test_what_pressure_lets_go_of_is_delivered_too() -> None:
+    """What crossed is delivered before pressure is looked at; what waited for that, behind it."""
+    done: list[str] = []
+    pressure = Pressure(high_bytes=100, low_bytes=50)
+    runner: Any = SimpleNamespace(
+        pressure=pressure,
+        journal=SimpleNamespace(backlog_bytes=0),
+        link=SimpleNamespace(outbox=()),
+        restart=SimpleNamespace(recorded=None),
+        settings=SimpleNamespace(journal_limit_bytes=1000),
+        outlet=SimpleNamespace(merge=lambda on: done.append(f"merge {on}")),
+        delivery=SimpleNamespace(deliver=lambda: done.append("deliver")),
+    )
+    reception = Reception(runner)
+    reception.rest()
+    assert done == ["deliver"]
+    pressure.update(120)
+    reception.rest()
+    assert done == ["deliver", "deliver", "merge False", "deliver"]
 
 
 async def test_past_the_high_mark_deltas_merge_and_the_text_stays_exact(tmp_path: Path) -> None:
