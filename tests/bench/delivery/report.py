@@ -19,7 +19,7 @@ An event goes from an adapter's thread through redaction, the journal on disk an
 the gateway's store, and is acknowledged once it is committed. This page says what that costs,
 beside (a) **bare** websockets, which send one prepared frame an event and keep nothing, and (b) a
 **naive** shell, which builds a pydantic message for each event, sends `json.dumps` of it and keeps
-nothing.
+nothing either; its receiver reads the JSON.
 
 {table}
 
@@ -43,8 +43,9 @@ the least, since other work only makes them worse; latencies are medians, of the
   nothing, which no setting of the product gives.
 * **At 1,000 a second** includes what it costs to sleep a thousand times a second, for all alike:
   {resting:.0f} µs each time, by the bare peer where it sends nothing.
-* **Latency** is of log lines, which never linger, at 200 a second: until they arrive at the
-  gateway's store or at the sink. The shell's are committed after {committed:.2f} ms.
+* **Latency** is of log lines, which never linger, at 200 a second: until the gateway hands them,
+  read and checked, to its store; until the naive peer's sink has read their JSON; until they are at
+  the bare peer's. The shell's are committed after {committed:.2f} ms.
 * **A backlog** is emitted while the gateway is killed; the time runs from the first request of the
   runner's next dial to the commit of the last event.
 * **An outage** is {outage:,} deltas that the adapter does not await, at {outage_rate:,.0f} a
@@ -59,10 +60,11 @@ never numbers of two.
   it keeps the pace at {bare_share:.2f} times the naive shell's CPU and does nothing else. What
   the shell adds to that is mostly its look at what has crossed, every 20 ms: the same work for
   twenty deltas as for one, and on a processor whose caches are cold by then.
-* **Latency** is one hand-over more than a peer has, from the adapter's thread to the main one, a
-  write to the journal before anything is sent, and another hand-over at the gateway, from who reads
-  to who commits. The first is the price of an adapter that may block its thread without holding up
-  a heartbeat or an interrupt: see [the architecture](architecture.md), "Two threads".
+* **Latency** lies on its aim, a little below without redaction and a little above with it. It holds
+  one hand-over more than a peer's, from the adapter's thread to the main one, and a write to the
+  journal before anything is sent. The first is the price of an adapter that may block its thread
+  without holding up a heartbeat or an interrupt: see [the architecture](architecture.md), "Two
+  threads".
 """
 
 
