@@ -115,7 +115,7 @@ class Redactor:
             path: Where it belongs, such as `tool.finished`; `off` may name it.
         """
         if type(value) is str and not self._off_paths:  # most are, and go a short way
-            return value if self._is_plain(value) else self.text(value)
+            return self.text(value)
         self.layers()
         return self._walk(value, tuple(path.split(".")) if path else ())
 
