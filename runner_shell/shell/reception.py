@@ -162,8 +162,7 @@ class Reception:
 
     def _count(self, payload: bytes) -> None:
         self._link.progress += 1
-        if len(payload) > self._pressure.small_bytes:
-            self._pressure.taken(len(payload))
+        self._pressure.taken(len(payload))
 
     def _let_run_out(self) -> None:
         turn, payloads = self._run.take()

@@ -157,7 +157,6 @@ class Pressure:
         low_events: Down to so many they go on.
 
     Attributes:
-        small_bytes: What is not larger counts by its number alone while it crosses.
         on: Whether an awaited emit waits now.
         merging: Whether so much is not acknowledged that deltas are to be merged.
     """
@@ -175,7 +174,7 @@ class Pressure:
         self._high_crossing = high_crossing
         self._high_events = high_events
         self._low_events = low_events
-        self.small_bytes = high_bytes // high_crossing
+        self._small_bytes = high_bytes // high_crossing
         self._things: Sized = ()
         self._lock = threading.Lock()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -196,7 +195,7 @@ class Pressure:
 
     def emitted(self, size: int) -> None:
         """So many bytes begin to cross; from any thread."""
-        if size > self.small_bytes:
+        if size > self._small_bytes:
             with self._lock:
                 self._crossing_bytes += size
                 self._raise_if_high()
@@ -205,7 +204,7 @@ class Pressure:
 
     def taken(self, size: int) -> None:
         """So many bytes have crossed, and count in the backlog from now on."""
-        if size > self.small_bytes:
+        if size > self._small_bytes:
             with self._lock:
                 self._crossing_bytes -= size
 
