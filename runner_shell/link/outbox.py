@@ -164,12 +164,12 @@ class Outbox:
 
     def frames(self, now: float) -> list[bytes]:
         """What may be sent now, in order; ask again while it `has_more`."""
-        frames = self._more_parts() if self._cutting is not None else []
+        frames = self._more_parts()
         lingering = self._linger_until is not None and now < self._linger_until
         full = len(self._unsent) >= MAX_EVENTS_PER_FRAME
         if lingering and not (frames or self._urgent or full):
             return []
-        while self._unsent and self._cutting is None and self._may_send_next():
+        while self._cutting is None and self._may_send_next():
             if batching.fits_one_frame(self._unsent[0], self.max_frame_bytes):
                 frames.append(self._batch())
             else:
@@ -188,10 +188,8 @@ class Outbox:
         return self._in_flight_bytes + self._unsent[0] <= self.credit
 
     def _batch(self) -> bytes:
-        count = 1
-        if len(self._unsent) > 1:
-            credit = self.credit - self._in_flight_bytes
-            count = batching.batch_length(self._unsent, self.max_frame_bytes, credit)
+        credit = self.credit - self._in_flight_bytes
+        count = batching.batch_length(self._unsent, self.max_frame_bytes, credit)
         first = self._next_to_send
         frame = codec.join_events(list(map(self._events.read, range(first, first + count))))
         self._mark_sent(count)

@@ -41,8 +41,7 @@ class Basket:
     def add(self, rows: Sequence[EventRow]) -> None:
         """Put these in, after the others."""
         self.rows += rows
-        for row in rows:
-            self._bytes += len(row.data)
+        self._bytes += sum([len(row.data) for row in rows])
 
     def take_out(self, allowance: Allowance | None) -> tuple[list[EventRow], bool, str]:
         """Take everything out that may be stored; the rest is dropped.
@@ -51,7 +50,7 @@ class Basket:
             The events, whether these are all, and which quota they reach; see `Allowance.spend`.
         """
         rows, reached, all_of_them = self.rows, "", True
-        self.rows, self._bytes = [], 0
+        self.drop()
         if allowance is not None:
             allowed, reached = allowance.spend(rows)
             all_of_them = allowed == len(rows)

@@ -98,12 +98,7 @@ class Intake:
         return self._next_at - monotonic()
 
     def _journaled(self) -> _Noted:
-        noted: _Noted = []
-        for each in self._waiting:
-            seq = each.journaled()
-            if seq is not None:
-                noted.append((each, seq))
-        return noted
+        return [(each, seq) for each in self._waiting if (seq := each.journaled()) is not None]
 
     async def _note(self, noted: _Noted) -> None:
         # Before the events that came after it: whoever applied a command may have been told so.
@@ -118,7 +113,6 @@ class Intake:
 
     def _hand_over(self) -> _Batch | None:
         deposits: list[tuple[Depositor, Append]] = []
-        appends: list[Append] = []
         size = 0
         while self._waiting and size < BATCH_BYTES:
             depositor = next(iter(self._waiting))
@@ -126,15 +120,13 @@ class Intake:
             append = depositor.deposit()
             if append is not None:
                 deposits.append((depositor, append))
-                appends.append(append)
-                for row in append.rows:
-                    size += len(row.data)
+                size += sum([len(row.data) for row in append.rows])
         if not deposits:
             return None
         self._alone = deposits[0][0] if len(deposits) == 1 else None
         self._next_at = monotonic() + GATHER_SECONDS
         try:
-            return _Batch(deposits, self._store.append_frames(appends))
+            return _Batch(deposits, self._store.append_frames([append for _, append in deposits]))
         except Exception as error:  # noqa: BLE001 — as where it is awaited
             return _Batch(deposits, _raises(error))
 
