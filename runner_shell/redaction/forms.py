@@ -95,9 +95,17 @@ def _json(text: str) -> Iterator[str]:
         yield from layer
 
 
-_utf8 = json.JSONEncoder(ensure_ascii=False).encode
-_ascii = json.JSONEncoder().encode
+_encode = json.JSONEncoder().encode
+_encode_wide = json.JSONEncoder(ensure_ascii=False).encode
 _LOWER_NUMBER = re.compile(r"\\u[0-9a-f]{4}")
+
+
+def _ascii(part: str) -> str:
+    return _encode(part)[1:-1]
+
+
+def _utf8(part: str) -> str:
+    return _encode_wide(part)[1:-1]
 
 
 def _numbered(characters: str, number: str) -> dict[int, str]:
@@ -111,17 +119,17 @@ _DOTNET = _numbered("<>&'+`", "04X")
 
 def _dotnet(part: str) -> str:
     """As .NET's encoder writes it, which leaves little as it is."""
-    plain = _ascii(part)[1:-1].replace('\\"', "\\u0022")
+    plain = _ascii(part).replace('\\"', "\\u0022")
     if "\\u" in plain:
         plain = _LOWER_NUMBER.sub(lambda found: "\\u" + found[0][2:].upper(), plain)
     return plain.translate(_DOTNET)
 
 
 _JSON_STYLES: tuple[Callable[[str], str], ...] = (
-    lambda part: _utf8(part)[1:-1],
-    lambda part: _ascii(part)[1:-1],
-    lambda part: _ascii(part)[1:-1].replace("/", "\\/"),
-    lambda part: _ascii(part)[1:-1].translate(_GO),
+    _utf8,
+    _ascii,
+    lambda part: _ascii(part).replace("/", "\\/"),
+    lambda part: _ascii(part).translate(_GO),
     _dotnet,
 )
 
