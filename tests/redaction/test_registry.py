@@ -148,6 +148,8 @@ def test_white_space_around_a_secret_is_no_part_of_it() -> None:
         ("--------", Reach.BESIDE_NAME),
         ("  \n", Reach.IGNORED),
         ("REDACTED", Reach.IGNORED),
+        ("ED:SECRET", Reach.IGNORED),
+        ("Withheld", Reach.BESIDE_NAME),
     ],
 )
 def test_how_far_a_value_is_looked_for(value: str, reach: Reach) -> None:
