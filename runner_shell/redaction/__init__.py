@@ -4,11 +4,11 @@ Known values are found in all the forms they turn up in, unknown ones by rules. 
 reads no environment and no file; the shell hands in what it read.
 
 Rooms, from the text inwards: `redactor` (texts and values), `stream` (a text that comes in pieces)
-with `beginnings` (what ends where another begins), `registry` (the known secrets) with `forms` (how
-they turn up), `reach` (how far one is looked for) and `sources` (by which names they are kept),
-`keys` (which say that a value is a secret), `rules` with `rule` (what one is), `validation` and
-`teams` (those of a team's own); `patterns` and `compilation` (how all of it is searched for at
-once); `reference` writes the table of the rules.
+with its `spans` and `beginnings` (what ends where another begins), `registry` (the known secrets)
+with `forms` (how they turn up), `reach` (how far one is looked for) and `sources` (by which names
+they are kept), `keys` (which say that a value is a secret), `rules` with `rule` (what one is),
+`validation` and `teams` (those of a team's own); `patterns` and `compilation` (how all of it is
+searched for at once); `reference` writes the table of the rules.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ PARTIAL_LENGTH = 8
 
 def beginnings(
     layers: Iterable[Automaton], text: str, first: int, last: int, *, exact: bool, final: bool
-) -> list[tuple[int, bool]]:
+) -> dict[int, bool]:
     """Where a known secret or a rule's anchor begins.
 
     Args:
@@ -34,8 +34,8 @@ def beginnings(
         final: Whether nothing more will come.
 
     Returns:
-        Positions in order, each with whether something stands there whole; otherwise the text ends
-        before that is known.
+        By position, whether something stands there whole; otherwise the text ends before that is
+        known.
     """
     found: dict[int, bool] = {}
     searched = text[first : last + HEAD]
@@ -49,7 +49,7 @@ def beginnings(
             for start in range(max(first, len(text) - HEAD + 1), last + 1):
                 if text[start:] in layer.begun:
                     found.setdefault(start, False)
-    return sorted(found.items())
+    return found
 
 
 def _stands(bucket: Bucket, text: str, start: int, *, exact: bool, final: bool) -> bool:

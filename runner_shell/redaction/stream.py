@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .beginnings import beginnings, unfinished
 from .patterns import HEAD, Anchor, Bucket, Literal
 from .rule import Hit, Open, Runs
+from .spans import Reach, Span
 
 if TYPE_CHECKING:
     from .patterns import Automaton
@@ -41,40 +41,6 @@ _WORD = re.compile("[A-Za-z0-9]").match
 Layers = tuple["Automaton", ...]
 
 
-@dataclass(slots=True)
-class Span:
-    """A stretch of the text that a placeholder stands for.
-
-    Attributes:
-        start: Where it begins.
-        end: Where it ends, as far as that is known.
-        placeholder: What stands for it.
-        rank: Whose placeholder wins where spans overlap: known secrets before formats before
-            contexts, a longer secret before a shorter one.
-        runs: What makes it go on, while it touches the text's end.
-        announced: Whether the placeholder has been emitted.
-    """
-
-    start: int
-    end: int
-    placeholder: str
-    rank: tuple[int, int]
-    runs: tuple[Callable[[str, int], Any], ...] = ()
-    announced: bool = False
-
-    def absorb(self, other: Span) -> None:
-        """Make one of two that overlap; this is the one that begins first."""
-        if other.rank > self.rank:
-            self.placeholder, self.rank = other.placeholder, other.rank
-        self.end = max(self.end, other.end)
-        self.runs = tuple(dict.fromkeys(self.runs + other.runs))
-
-    def shift(self, by: int) -> None:
-        """Move it, as the text's beginning was cut off."""
-        self.start += by
-        self.end += by
-
-
 class RedactingStream:
     """Redacts a text that comes in pieces; how it is cut never changes the result.
 
@@ -88,7 +54,6 @@ class RedactingStream:
     """
 
     __slots__ = (
-        "_ahead",
         "_at",
         "_exact",
         "_layers",
@@ -108,9 +73,8 @@ class RedactingStream:
         self._at = 0  # what is before is decided
         self._since = 0  # from here on is searched: a secret added late may begin before `_at`
         self._shown = 0  # what is before was emitted or dropped
-        self._reach = 0  # the end of what was found, as far as it is decided
+        self._reach = Reach()
         self._spans: list[Span] = []
-        self._ahead: list[Span] = []  # those that begin behind what is decided: no part of that
 
     @property
     def held(self) -> int:
@@ -142,7 +106,7 @@ class RedactingStream:
         if stop > MOST_CONTEXT:
             cut = stop - CONTEXT
             text, stop = text[cut:], CONTEXT
-            self._reach -= cut
+            self._reach.shift(-cut)
         self._raw, self._at, self._since, self._shown = text, stop, stop, stop
         return shown
 
@@ -156,8 +120,8 @@ class RedactingStream:
         """
         shown = self._advance(self._layers(), text, final=True)
         self._raw = ""
-        self._at = self._since = self._shown = self._reach = 0
-        self._spans, self._ahead = [], []
+        self._at = self._since = self._shown = 0
+        self._reach, self._spans = Reach(), []
         return shown
 
     def idle(self) -> str:
@@ -242,7 +206,7 @@ class RedactingStream:
             tail = text[start:]
             if tail in begun and (
                 tail in layer.begun_in_words
-                or start == self._reach
+                or start == self._reach.end
                 or not (start and _WORD(text, start - 1))
             ):
                 return start
@@ -258,7 +222,7 @@ class RedactingStream:
                 span.end = max(span.end, *(end for end, _ in ends))
                 span.runs = tuple(run for end, run in ends if end == length)
                 if span.start < self._at:
-                    self._reach = max(self._reach, span.end)
+                    self._reach.grow(span.end)
 
     def _look(self, text: str, hits: list[tuple[int, Bucket]], stop: int, *, final: bool) -> int:
         """Decide hits in order, up to the first that cannot be; return where that is."""
@@ -283,22 +247,7 @@ class RedactingStream:
         span.start = max(span.start, self._at)
         if span.end > max(self._at, self._shown):  # else all of it was visible before it was known
             self._spans.append(span)
-            if span.start > position:
-                self._pass(position)
-                self._ahead.append(span)
-            else:
-                self._reach = max(self._reach, span.end)
-
-    def _pass(self, position: int) -> None:
-        """Take what begins before a position as decided."""
-        self._reach = max([self._reach, *(s.end for s in self._ahead if s.start < position)])
-        self._ahead = [span for span in self._ahead if span.start >= position]
-
-    def _is_fresh(self, start: int) -> bool:
-        """Whether what stands right before a position was redacted, and nothing reaches over it."""
-        if self._ahead:
-            self._pass(start)
-        return start == self._reach
+            self._reach.add(span, position)
 
     def _at_hit(
         self, text: str, start: int, bucket: Bucket, runs: Runs, *, final: bool
@@ -329,7 +278,7 @@ class RedactingStream:
     ) -> list[Span] | None:
         end = start + len(literal.text)
         if literal.whole_word:
-            if start and not self._is_fresh(start) and _WORD(text, start - 1):
+            if start and not self._reach.ends_at(start) and _WORD(text, start - 1):
                 return []
             if end == len(text):
                 if not final:
@@ -350,7 +299,7 @@ class RedactingStream:
             return []
         spans = []
         behind = start + len(anchor.text)
-        fresh = self._is_fresh(start)
+        fresh = self._reach.ends_at(start)
         for rule in anchor.rules:
             found = rule.match(
                 text,
@@ -373,8 +322,8 @@ class RedactingStream:
         self, text: str, first: int, last: int, *, final: bool
     ) -> list[tuple[int, bool]]:
         found = beginnings(self._seen, text, first, last, exact=self._exact, final=final)
-        ahead = {s.start: True for s in self._ahead if first <= s.start <= last}
-        return sorted((dict(found) | ahead).items()) if ahead else found
+        found.update(dict.fromkeys(self._reach.begins(first, last), True))
+        return sorted(found.items())
 
     # --- what goes out -----------------------------------------------------------------------
 
@@ -412,14 +361,13 @@ class RedactingStream:
         return max(span.end, cursor)
 
     def _keep(self, text: str, hold: int, stop: int) -> None:
-        if self._ahead:
-            self._pass(hold)
+        self._reach.move_to(hold)
         shown = max(hold, self._shown)
         cut = min(hold - CONTEXT, stop)
         if cut > 0:
             text = text[cut:]
             hold, stop, shown = hold - cut, stop - cut, shown - cut
-            self._reach -= cut
+            self._reach.shift(-cut)
             for span in self._spans:
                 span.shift(-cut)
         self._raw, self._at, self._since, self._shown = text, hold, stop, shown
