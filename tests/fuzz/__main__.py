@@ -17,10 +17,10 @@ MILLION = 1_000_000
 def main() -> int:
     """Run the trials and say how many; 1 where one failed, with how to run it again."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--trials", type=int, default=10_000_000)
+    parser.add_argument("--trials", type=_some, default=10_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first trial")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=_some, default=2)
     options = parser.parse_args()
     began, done = time.monotonic(), 0
     end = options.first + options.trials
@@ -36,6 +36,13 @@ def main() -> int:
         return 1
     print(f"{done} trials, seed {options.seed}, {time.monotonic() - began:.0f} s: nothing leaked")
     return 0
+
+
+def _some(text: str) -> int:
+    """A number of at least one: to have tried nothing is no success."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is none: give at least 1")
+    return number
 
 
 def _say(done: int, of: int, began: float) -> None:
